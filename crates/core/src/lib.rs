@@ -1,0 +1,16 @@
+//! What the world is and what should happen.
+//!
+//! This crate is pure: no input or output, no async, no clock or randomness of its own. Text becomes a type here once
+//! ([`name`], [`guid`]) and stays one. Hosts report an [`inventory`], operators state a [`group`], and
+//! [`plan`] turns both into steps and into a reason for everything that is *not* done.
+
+mod digest;
+pub mod group;
+pub mod guid;
+pub mod ids;
+pub mod inventory;
+pub mod name;
+pub mod pattern;
+pub mod plan;
+pub mod size;
+pub mod time;
