@@ -1,0 +1,323 @@
+//! Commands as argument vectors and as lines.
+
+use super::{Command, ListColumns, ReceiveCommand, Scope, SendCommand, quote};
+use zfs_sync_core::inventory::DatasetKind;
+
+/// Columns of [`Command::ListHistory`].
+pub(crate) const HISTORY_COLUMNS: [&str; 7] =
+    ["name", "guid", "createtxg", "creation", "used", "referenced", "userrefs"];
+
+/// Columns of [`Command::ListPools`].
+pub(crate) const POOL_COLUMNS: [&str; 6] = ["name", "guid", "size", "allocated", "free", "health"];
+
+/// Columns of [`Command::Get`].
+pub(crate) const GET_COLUMNS: [&str; 3] = ["property", "value", "source"];
+
+/// What a first receive into a file system leaves to the target: where it is mounted and shared, and how much it may hold.
+const NOT_RECEIVED: [&str; 7] =
+    ["mountpoint", "sharenfs", "sharesmb", "quota", "refquota", "reservation", "refreservation"];
+
+impl ListColumns {
+    /// The columns' names, in their order.
+    pub const fn names(self) -> &'static [&'static str] {
+        const ALL: [&str; 14] = [
+            "name",
+            "guid",
+            "type",
+            "createtxg",
+            "written",
+            "used",
+            "referenced",
+            "available",
+            "readonly",
+            "mounted",
+            "encryption",
+            "origin",
+            "receive_resume_token",
+            "snapshots_changed",
+        ];
+        match self {
+            Self::Dataset => ALL.split_at(13).0,
+            Self::DatasetWithChanges => &ALL,
+        }
+    }
+}
+
+impl Command {
+    /// The program: `zfs` or `zpool`.
+    pub const fn program(&self) -> &'static str {
+        match self {
+            Self::WatchEvents | Self::ListPools => "zpool",
+            Self::Version
+            | Self::ListDatasets { .. }
+            | Self::ListHistory { .. }
+            | Self::Get { .. }
+            | Self::Holds { .. }
+            | Self::Hold { .. }
+            | Self::Release { .. }
+            | Self::Bookmark { .. }
+            | Self::DestroyBookmark { .. }
+            | Self::Snapshot { .. }
+            | Self::CreatePlaceholder { .. }
+            | Self::Rename { .. }
+            | Self::Send(_)
+            | Self::Estimate(_)
+            | Self::Receive(_)
+            | Self::AbortReceive { .. } => "zfs",
+        }
+    }
+
+    /// The arguments after the program, one element each: no shell is between.
+    pub fn arguments(&self) -> Vec<String> {
+        match self {
+            Self::Version => words(&["version"]),
+            Self::ListDatasets { scope, columns } => {
+                let columns = columns.names().join(",");
+                let mut arguments = words(&["list", "-Hp", "-t", "filesystem,volume", "-o", &columns]);
+                match scope {
+                    Scope::Everything => {}
+                    Scope::Tree(root) => arguments.extend(words(&["-r", root.as_str()])),
+                    Scope::Only(dataset) => arguments.push(dataset.to_string()),
+                }
+                arguments
+            }
+            Self::ListHistory { scope } => {
+                let columns = HISTORY_COLUMNS.join(",");
+                let mut arguments = words(&["list", "-Hp", "-t", "snapshot,bookmark", "-o", &columns]);
+                match scope {
+                    Scope::Everything => {}
+                    Scope::Tree(root) => arguments.extend(words(&["-r", root.as_str()])),
+                    Scope::Only(dataset) => arguments.extend(words(&["-d", "1", dataset.as_str()])),
+                }
+                arguments
+            }
+            Self::Get { dataset, properties } => {
+                let columns = GET_COLUMNS.join(",");
+                words(&["get", "-Hp", "-o", &columns, &properties.join(","), dataset.as_str()])
+            }
+            Self::Holds { snapshot } => words(&["holds", "-H", &snapshot.to_string()]),
+            Self::Hold { tag, snapshot } => words(&["hold", tag.as_str(), &snapshot.to_string()]),
+            Self::Release { tag, snapshot } => words(&["release", tag.as_str(), &snapshot.to_string()]),
+            Self::Bookmark { snapshot, label } => {
+                words(&["bookmark", &snapshot.to_string(), &format!("{}#{label}", snapshot.dataset())])
+            }
+            Self::DestroyBookmark { bookmark } => words(&["destroy", &bookmark.to_string()]),
+            Self::Snapshot { snapshots } => {
+                let mut arguments = words(&["snapshot"]);
+                arguments.extend(snapshots.iter().map(ToString::to_string));
+                arguments
+            }
+            Self::CreatePlaceholder { dataset } => {
+                words(&["create", "-o", "canmount=off", "-o", "readonly=on", dataset.as_str()])
+            }
+            Self::Rename { from, to } => words(&["rename", from.as_str(), to.as_str()]),
+            Self::Send(send) => {
+                let mut arguments = words(&["send"]);
+                send.add_arguments(&mut arguments);
+                arguments
+            }
+            Self::Estimate(send) => {
+                let mut arguments = words(&["send", "-n", "-v", "-P"]);
+                send.add_arguments(&mut arguments);
+                arguments
+            }
+            Self::Receive(receive) => receive.arguments(),
+            Self::AbortReceive { dataset } => words(&["receive", "-A", dataset.as_str()]),
+            Self::WatchEvents => words(&["events", "-f", "-H"]),
+            Self::ListPools => words(&["list", "-Hp", "-o", &POOL_COLUMNS.join(",")]),
+        }
+    }
+
+    /// The command as a person would type it, quoted for a POSIX shell.
+    pub fn display_line(&self) -> String {
+        let mut line = self.program().to_owned();
+        for argument in self.arguments() {
+            line.push(' ');
+            line.push_str(&quote(&argument));
+        }
+        line
+    }
+
+    /// True when nothing on the host changes by it.
+    pub const fn is_read_only(&self) -> bool {
+        match self {
+            Self::Version
+            | Self::ListDatasets { .. }
+            | Self::ListHistory { .. }
+            | Self::Get { .. }
+            | Self::Holds { .. }
+            | Self::Send(_)
+            | Self::Estimate(_)
+            | Self::WatchEvents
+            | Self::ListPools => true,
+            Self::Hold { .. }
+            | Self::Release { .. }
+            | Self::Bookmark { .. }
+            | Self::DestroyBookmark { .. }
+            | Self::Snapshot { .. }
+            | Self::CreatePlaceholder { .. }
+            | Self::Rename { .. }
+            | Self::Receive(_)
+            | Self::AbortReceive { .. } => false,
+        }
+    }
+}
+
+impl SendCommand {
+    fn add_arguments(&self, arguments: &mut Vec<String>) {
+        // Large blocks from the very first stream on: switching `-L` later is refused by the target, or worse, is not.
+        let flags: &[&str] = match self {
+            Self::Full { raw: true, .. }
+            | Self::Incremental { raw: true, .. }
+            | Self::FromBookmark { raw: true, .. } => &["-w"],
+            Self::Full { .. } | Self::Incremental { .. } | Self::FromBookmark { .. } => &["-L", "-c", "-e"],
+            // The token carries the flags of the stream it continues.
+            Self::Resume { .. } => &[],
+        };
+        arguments.extend(words(flags));
+        match self {
+            Self::Full { to, .. } => arguments.push(to.to_string()),
+            Self::Incremental { base, to, .. } => {
+                arguments.extend(words(&["-I", &base.to_string(), &to.to_string()]));
+            }
+            Self::FromBookmark { base, to, .. } => {
+                arguments.extend(words(&["-i", &base.to_string(), &to.to_string()]));
+            }
+            Self::Resume { token } => arguments.extend(words(&["-t", token])),
+        }
+    }
+}
+
+impl ReceiveCommand {
+    fn arguments(&self) -> Vec<String> {
+        let mut arguments = words(&["receive", "-s", "-u"]);
+        match self.first {
+            None => {}
+            Some(DatasetKind::Filesystem) => {
+                arguments.extend(words(&["-o", "readonly=on", "-o", "canmount=noauto"]));
+                for property in NOT_RECEIVED {
+                    arguments.extend(words(&["-x", property]));
+                }
+            }
+            // A stream without properties makes a volume without reservation, and a volume inherits nothing of the list above:
+            // `zfs receive` would only warn about each.
+            Some(DatasetKind::Volume) => arguments.extend(words(&["-o", "readonly=on"])),
+        }
+        arguments.push(self.dataset.to_string());
+        arguments
+    }
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use zfs_sync_core::name::{DatasetName, SnapshotName};
+
+    use super::{super::*, *};
+
+    fn dataset(text: &str) -> DatasetName {
+        text.parse().unwrap()
+    }
+
+    fn snapshot(text: &str) -> SnapshotName {
+        text.parse().unwrap()
+    }
+
+    fn send(raw: bool) -> SendCommand {
+        SendCommand::Incremental { base: snapshot("tank/a@one"), to: snapshot("tank/a@two"), raw }
+    }
+
+    #[rstest]
+    #[case(Command::Version, "zfs version")]
+    #[case(
+        Command::ListDatasets { scope: Scope::Everything, columns: ListColumns::Dataset },
+        "zfs list -Hp -t filesystem,volume -o name,guid,type,createtxg,written,used,referenced,available,readonly,mounted,encryption,origin,receive_resume_token"
+    )]
+    #[case(
+        Command::ListDatasets { scope: Scope::Tree(dataset("tank/a b")), columns: ListColumns::DatasetWithChanges },
+        "zfs list -Hp -t filesystem,volume -o name,guid,type,createtxg,written,used,referenced,available,readonly,mounted,encryption,origin,receive_resume_token,snapshots_changed -r 'tank/a b'"
+    )]
+    #[case(
+        Command::ListHistory { scope: Scope::Only(dataset("tank/a")) },
+        "zfs list -Hp -t snapshot,bookmark -o name,guid,createtxg,creation,used,referenced,userrefs -d 1 tank/a"
+    )]
+    #[case(
+        Command::Get { dataset: dataset("tank"), properties: vec!["readonly".into(), "canmount".into()] },
+        "zfs get -Hp -o property,value,source readonly,canmount tank"
+    )]
+    #[case(Command::Holds { snapshot: snapshot("tank@a") }, "zfs holds -H tank@a")]
+    #[case(
+        Command::Hold { tag: OwnTag::new("zfs-sync:x").unwrap(), snapshot: snapshot("tank@a") },
+        "zfs hold zfs-sync:x tank@a"
+    )]
+    #[case(
+        Command::Release { tag: OwnTag::new("zfs-sync:x").unwrap(), snapshot: snapshot("tank@a") },
+        "zfs release zfs-sync:x tank@a"
+    )]
+    #[case(
+        Command::Bookmark { snapshot: snapshot("tank/a@one"), label: "zfs-sync:1:2".parse().unwrap() },
+        "zfs bookmark tank/a@one 'tank/a#zfs-sync:1:2'"
+    )]
+    #[case(
+        Command::DestroyBookmark { bookmark: OwnBookmark::new("tank#zfs-sync:1:2".parse().unwrap()).unwrap() },
+        "zfs destroy 'tank#zfs-sync:1:2'"
+    )]
+    #[case(
+        Command::Snapshot { snapshots: vec![snapshot("tank/a@x"), snapshot("tank/b@x")] },
+        "zfs snapshot tank/a@x tank/b@x"
+    )]
+    #[case(
+        Command::CreatePlaceholder { dataset: dataset("backup/nas1") },
+        "zfs create -o canmount=off -o readonly=on backup/nas1"
+    )]
+    #[case(Command::Rename { from: dataset("a/b"), to: dataset("a/c") }, "zfs rename a/b a/c")]
+    #[case(
+        Command::Send(SendCommand::Full { to: snapshot("tank/a@one"), raw: false }),
+        "zfs send -L -c -e tank/a@one"
+    )]
+    #[case(Command::Send(send(true)), "zfs send -w -I tank/a@one tank/a@two")]
+    #[case(
+        Command::Send(SendCommand::FromBookmark {
+            base: "tank/a#one".parse().unwrap(),
+            to: snapshot("tank/a@two"),
+            raw: false,
+        }),
+        "zfs send -L -c -e -i 'tank/a#one' tank/a@two"
+    )]
+    #[case(Command::Send(SendCommand::Resume { token: "1-ab-c-d".into() }), "zfs send -t 1-ab-c-d")]
+    #[case(Command::Estimate(send(false)), "zfs send -n -v -P -L -c -e -I tank/a@one tank/a@two")]
+    #[case(
+        Command::Receive(ReceiveCommand { dataset: dataset("backup/a"), first: None }),
+        "zfs receive -s -u backup/a"
+    )]
+    #[case(
+        Command::Receive(ReceiveCommand { dataset: dataset("backup/a"), first: Some(DatasetKind::Filesystem) }),
+        "zfs receive -s -u -o readonly=on -o canmount=noauto -x mountpoint -x sharenfs -x sharesmb -x quota -x refquota -x reservation -x refreservation backup/a"
+    )]
+    #[case(
+        Command::Receive(ReceiveCommand { dataset: dataset("backup/v"), first: Some(DatasetKind::Volume) }),
+        "zfs receive -s -u -o readonly=on backup/v"
+    )]
+    #[case(Command::AbortReceive { dataset: dataset("backup/a") }, "zfs receive -A backup/a")]
+    #[case(Command::WatchEvents, "zpool events -f -H")]
+    #[case(Command::ListPools, "zpool list -Hp -o name,guid,size,allocated,free,health")]
+    fn every_command_has_its_line(#[case] command: Command, #[case] line: &str) {
+        assert_eq!(command.display_line(), line);
+        let forbidden = ["-F", "-R", "-f", "rollback"];
+        if !matches!(command, Command::WatchEvents) {
+            assert!(!command.arguments().iter().any(|argument| forbidden.contains(&argument.as_str())));
+        }
+    }
+
+    #[test]
+    fn reading_is_told_from_changing() {
+        assert!(Command::Estimate(send(false)).is_read_only());
+        assert!(Command::ListPools.is_read_only());
+        assert!(!Command::AbortReceive { dataset: dataset("tank") }.is_read_only());
+        assert!(!Command::Snapshot { snapshots: vec![] }.is_read_only());
+    }
+}

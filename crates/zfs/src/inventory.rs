@@ -1,0 +1,167 @@
+//! What is on a host, as far as replication looks at it.
+//!
+//! Datasets and their histories are two listings, not one atomic look: a dataset that only one of them names was made or destroyed between
+//! them, and the next inventory tells.
+
+use std::collections::BTreeMap;
+
+use zfs_sync_core::{
+    inventory::{Bookmark, Dataset, Snapshot},
+    name::DatasetName,
+};
+
+pub use crate::parse::{DatasetRow, History};
+use crate::{
+    command::{Command, Scope},
+    error::{Error, Kind},
+    features::Features,
+    parse,
+    runner::Runner,
+};
+
+/// Reads datasets with their whole history, by name.
+pub async fn read(runner: &dyn Runner, scope: &Scope, features: &Features) -> Result<Vec<Dataset>, Error> {
+    let rows = list_datasets(runner, scope, features).await?;
+    let history = read_history(runner, scope).await?;
+    Ok(assemble(rows, history))
+}
+
+/// Reads datasets without their history: one line each, however many snapshots there are.
+pub async fn list_datasets(
+    runner: &dyn Runner,
+    scope: &Scope,
+    features: &Features,
+) -> Result<Vec<DatasetRow>, Error> {
+    let columns = features.list_columns();
+    let command = Command::ListDatasets { scope: scope.clone(), columns };
+    let output = runner.run(&command).await?;
+    parse::datasets(&output.stdout, columns).map_err(|what| Error::unparsable(runner.host(), &command, &what))
+}
+
+/// Reads snapshots and bookmarks. Datasets that have none do not occur.
+pub async fn read_history(
+    runner: &dyn Runner,
+    scope: &Scope,
+) -> Result<BTreeMap<DatasetName, (Vec<Snapshot>, Vec<Bookmark>)>, Error> {
+    let command = Command::ListHistory { scope: scope.clone() };
+    let output = runner.run(&command).await?;
+    parse::history(&output.stdout).map_err(|what| Error::unparsable(runner.host(), &command, &what))
+}
+
+/// Reads one dataset with its history and its resume token; `None` when it does not exist.
+pub async fn read_one(
+    runner: &dyn Runner,
+    dataset: &DatasetName,
+    features: &Features,
+) -> Result<Option<(Dataset, Option<String>)>, Error> {
+    let scope = Scope::Only(dataset.clone());
+    let Some(mut rows) = unless_missing(list_datasets(runner, &scope, features).await)? else {
+        return Ok(None);
+    };
+    let Some(history) = unless_missing(read_history(runner, &scope).await)? else { return Ok(None) };
+    rows.retain(|row| row.name == *dataset);
+    let token = rows.first().and_then(|row| row.resume_token.clone());
+    Ok(assemble(rows, history).into_iter().next().map(|dataset| (dataset, token)))
+}
+
+/// Puts datasets and their histories together, by name.
+pub fn assemble(rows: Vec<DatasetRow>, mut history: History) -> Vec<Dataset> {
+    let mut datasets: Vec<_> = rows
+        .into_iter()
+        .map(|row| {
+            let (snapshots, bookmarks) = history.remove(&row.name).unwrap_or_default();
+            let mut dataset = Dataset { name: row.name, properties: row.properties, snapshots, bookmarks };
+            dataset.sort();
+            dataset
+        })
+        .collect();
+    datasets.sort_by(|a, b| a.name.cmp(&b.name));
+    datasets
+}
+
+fn unless_missing<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind == Kind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{command::ListColumns, runner::scripted::Scripted};
+
+    const ROWS: &str = "tank\t1\tfilesystem\t1\t0\t9\t9\t9\toff\tyes\toff\t-\t-\n\
+                        tank/a\t2\tvolume\t5\t0\t9\t9\t9\ton\t-\toff\t-\t-\n";
+    const HISTORY: &str = "tank/a@two\t22\t9\t2\t0\t0\t0\n\
+                           tank/a@one\t11\t8\t1\t0\t0\t0\n\
+                           tank/a#one\t11\t8\t1\t-\t-\t-\n\
+                           tank/gone@x\t33\t8\t1\t0\t0\t0\n";
+
+    fn features() -> Features {
+        Features { userland: "2.1".into(), kernel: "2.1".into(), snapshots_changed: false, resumable: true }
+    }
+
+    fn commands(scope: &Scope) -> (Command, Command) {
+        let columns = ListColumns::Dataset;
+        (
+            Command::ListDatasets { scope: scope.clone(), columns },
+            Command::ListHistory { scope: scope.clone() },
+        )
+    }
+
+    #[tokio::test]
+    async fn datasets_come_with_their_history_in_order() {
+        let scope = Scope::Everything;
+        let (datasets, history) = commands(&scope);
+        let runner = Scripted::new().succeeds(&datasets, ROWS).succeeds(&history, HISTORY);
+        let found = read(&runner, &scope, &features()).await.unwrap();
+        assert_eq!(found.len(), 2);
+        assert!(found[0].snapshots.is_empty());
+        let labels: Vec<_> = found[1].snapshots.iter().map(|snapshot| snapshot.label.as_str()).collect();
+        assert_eq!(labels, ["one", "two"]);
+        assert_eq!(found[1].bookmarks.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_dataset_that_does_not_exist_is_none_and_other_failures_stay_errors() {
+        let name: DatasetName = "tank/a".parse().unwrap();
+        let (datasets, _) = commands(&Scope::Only(name.clone()));
+        let missing = Scripted::new().fails(&datasets, "cannot open 'tank/a': dataset does not exist\n");
+        assert_eq!(read_one(&missing, &name, &features()).await.unwrap(), None);
+        let denied = Scripted::new().fails(&datasets, "cannot open 'tank/a': permission denied\n");
+        assert_eq!(read_one(&denied, &name, &features()).await.unwrap_err().kind, Kind::Permission);
+    }
+
+    #[tokio::test]
+    async fn a_dataset_that_vanishes_between_both_looks_is_none() {
+        let name: DatasetName = "tank/a".parse().unwrap();
+        let (datasets, history) = commands(&Scope::Only(name.clone()));
+        let runner = Scripted::new()
+            .succeeds(&datasets, ROWS)
+            .fails(&history, "cannot open 'tank/a': dataset does not exist\n");
+        assert_eq!(read_one(&runner, &name, &features()).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn one_dataset_comes_alone_and_with_its_token() {
+        let name: DatasetName = "tank/a".parse().unwrap();
+        let (datasets, history) = commands(&Scope::Only(name.clone()));
+        let row = "tank/a\t2\tvolume\t5\t0\t9\t9\t9\ton\t-\toff\t-\t1-0-0-\n";
+        let runner = Scripted::new().succeeds(&datasets, row).succeeds(&history, HISTORY);
+        let (dataset, token) = read_one(&runner, &name, &features()).await.unwrap().unwrap();
+        assert_eq!(dataset.snapshots.len(), 2);
+        assert_eq!(token.as_deref(), Some("1-0-0-"));
+    }
+
+    #[tokio::test]
+    async fn an_output_that_is_no_listing_is_an_error_with_the_command() {
+        let scope = Scope::Everything;
+        let (datasets, _) = commands(&scope);
+        let runner = Scripted::new().succeeds(&datasets, "NAME GUID\n");
+        let error = list_datasets(&runner, &scope, &features()).await.unwrap_err();
+        assert_eq!(error.kind, Kind::Unparsable);
+        assert!(error.command.starts_with("zfs list -Hp"), "{}", error.command);
+    }
+}

@@ -1,0 +1,168 @@
+//! What the commands that only look print, column for column as `zfs -Hp` does.
+
+use std::collections::HashMap;
+
+use zfs_sync_core::{inventory::DatasetKind, name::DatasetName, name::SnapshotName, time::Timestamp};
+
+use super::{
+    receive,
+    state::{Bookmark, Dataset, OVERHEAD, Refusal, Snapshot, State},
+};
+use crate::command::{ListColumns, Scope};
+
+const fn on_off(value: bool) -> &'static str {
+    if value { "on" } else { "off" }
+}
+
+fn or_dash(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+/// One property of a dataset: its value, and where that comes from.
+struct Property {
+    value: String,
+    source: &'static str,
+}
+
+impl State {
+    fn in_scope(&self, scope: &Scope) -> Result<Vec<(&DatasetName, &Dataset)>, Refusal> {
+        match scope {
+            Scope::Everything => Ok(self.datasets.iter().collect()),
+            Scope::Tree(root) => {
+                self.dataset(root)?;
+                Ok(self.datasets.iter().filter(|(name, _)| name.is_within(root)).collect())
+            }
+            Scope::Only(name) => {
+                self.dataset(name)?;
+                Ok(self.datasets.get_key_value(name).into_iter().collect())
+            }
+        }
+    }
+
+    /// `used` of every dataset: its own and that of all below it.
+    fn used(&self) -> HashMap<&DatasetName, u64> {
+        let mut used: HashMap<&DatasetName, u64> = HashMap::with_capacity(self.datasets.len());
+        for (name, dataset) in &self.datasets {
+            *used.entry(name).or_default() += dataset.space();
+            let mut ancestor = name.parent();
+            while let Some(parent) = ancestor {
+                if let Some((key, _)) = self.datasets.get_key_value(&parent) {
+                    *used.entry(key).or_default() += dataset.space();
+                }
+                ancestor = parent.parent();
+            }
+        }
+        used
+    }
+
+    fn property(&self, name: &DatasetName, dataset: &Dataset, used: u64, property: &str) -> Option<Property> {
+        let own = |value: String| Some(Property { value, source: "-" });
+        let set = |value: &str, default: &str| {
+            let source = if value == default { "default" } else { "local" };
+            Some(Property { value: value.to_owned(), source })
+        };
+        let is_volume = dataset.kind == DatasetKind::Volume;
+        match property {
+            "name" => own(name.to_string()),
+            "guid" => own(dataset.guid.to_string()),
+            "type" => own(if is_volume { "volume" } else { "filesystem" }.to_owned()),
+            "createtxg" => own(dataset.createtxg.to_string()),
+            "creation" => own(dataset.creation.to_string()),
+            "written" => own(dataset.written().to_string()),
+            "used" => own(used.to_string()),
+            "referenced" => own(dataset.referenced().to_string()),
+            "available" => own(self.available(name.pool()).to_string()),
+            "readonly" => set(on_off(dataset.readonly), "off"),
+            "mounted" | "canmount" | "mountpoint" if is_volume => own("-".to_owned()),
+            "mounted" => own(if dataset.mounted { "yes" } else { "no" }.to_owned()),
+            "canmount" => set(dataset.canmount, "on"),
+            "mountpoint" => Some(Property { value: format!("/{name}"), source: "default" }),
+            "encryption" => set(if dataset.encrypted { "aes-256-gcm" } else { "off" }, "off"),
+            "origin" => own("-".to_owned()),
+            "receive_resume_token" => own(or_dash(dataset.partial.as_ref().map(receive::token))),
+            "snapshots_changed" if self.knows_snapshots_changed() => own(or_dash(dataset.snapshots_changed)),
+            user if user.contains(':') => own("-".to_owned()),
+            _ => None,
+        }
+    }
+
+    /// The property came with OpenZFS 2.2.
+    fn knows_snapshots_changed(&self) -> bool {
+        !["0.", "2.0", "2.1"].iter().any(|old| self.version.starts_with(old))
+    }
+
+    pub(super) fn list_datasets(&self, scope: &Scope, columns: ListColumns) -> Result<String, Refusal> {
+        let used = self.used();
+        let mut text = String::new();
+        for (name, dataset) in self.in_scope(scope)? {
+            let used = used.get(name).copied().unwrap_or_default();
+            let values =
+                columns.names().iter().map(|column| match self.property(name, dataset, used, column) {
+                    Some(property) => Ok(property.value),
+                    None => Err(bad_property(column)),
+                });
+            text += &values.collect::<Result<Vec<_>, _>>()?.join("\t");
+            text.push('\n');
+        }
+        Ok(text)
+    }
+
+    pub(super) fn list_history(&self, scope: &Scope) -> Result<String, Refusal> {
+        let mut lines = Vec::new();
+        for (name, dataset) in self.in_scope(scope)? {
+            // Later snapshots refer to more writes: one pass over the writes serves all of them.
+            let (mut counted, mut referenced) = (0, OVERHEAD);
+            for Snapshot { guid, createtxg, creation, label, extents, holds, .. } in &dataset.snapshots {
+                referenced += dataset.log[counted..*extents].iter().map(|extent| extent.length).sum::<u64>();
+                counted = *extents;
+                let holds = holds.len();
+                lines.push(format!(
+                    "{name}@{label}\t{guid}\t{createtxg}\t{creation}\t0\t{referenced}\t{holds}\n"
+                ));
+            }
+            for Bookmark { guid, createtxg, creation, label, referenced, .. } in &dataset.bookmarks {
+                lines.push(format!("{name}#{label}\t{guid}\t{createtxg}\t{creation}\t-\t{referenced}\t-\n"));
+            }
+        }
+        Ok(lines.concat())
+    }
+
+    pub(super) fn get(&self, name: &DatasetName, properties: &[String]) -> Result<String, Refusal> {
+        let dataset = self.dataset(name)?;
+        let used = self.used().get(name).copied().unwrap_or_default();
+        let lines = properties.iter().map(|property| {
+            let found = self.property(name, dataset, used, property).ok_or_else(|| bad_property(property))?;
+            Ok(format!("{property}\t{}\t{}\n", found.value, found.source))
+        });
+        lines.collect()
+    }
+
+    pub(super) fn holds(&self, name: &SnapshotName) -> Result<String, Refusal> {
+        let (_, snapshot) = self.snapshot(name).map_err(|mut missing| {
+            missing.stderr += "no datasets available\n";
+            missing
+        })?;
+        let lines = snapshot.holds.iter().map(|(tag, since)| {
+            let since = Timestamp::from_second(*since).unwrap_or_default();
+            format!("{name}\t{tag}\t{}\n", since.strftime("%a %b %e %H:%M %Y"))
+        });
+        Ok(lines.collect())
+    }
+
+    pub(super) fn version_text(&self) -> String {
+        format!("zfs-{0}\nzfs-kmod-{0}\n", self.version)
+    }
+
+    pub(super) fn list_pools(&self) -> String {
+        let line = |(name, pool): (&String, &super::state::Pool)| {
+            let allocated = self.allocated(name);
+            let free = pool.capacity.saturating_sub(allocated);
+            format!("{name}\t{}\t{}\t{allocated}\t{free}\tONLINE\n", pool.guid, pool.capacity)
+        };
+        self.pools.iter().map(line).collect()
+    }
+}
+
+fn bad_property(property: &str) -> Refusal {
+    Refusal { stderr: format!("bad property list: invalid property '{property}'\n"), code: 2 }
+}

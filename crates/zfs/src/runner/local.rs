@@ -1,0 +1,121 @@
+//! This machine.
+
+use std::{
+    ffi::OsString,
+    io::{self, PipeReader, PipeWriter},
+    path::Path,
+    process::Stdio,
+};
+
+use async_trait::async_trait;
+
+use super::{Output, Runner, Stage, process::Invocation};
+use crate::{
+    command::Command,
+    error::{Error, Kind},
+};
+
+/// Where `zfs` lies on systems whose users do not search there.
+const SYSTEM_DIRECTORIES: &str = "/usr/sbin:/sbin:/usr/local/sbin";
+
+/// Runs commands on this machine, as this user.
+///
+/// Commands have no time limit of their own: a caller who stops waiting ends them.
+#[derive(Clone, Debug)]
+pub struct LocalRunner {
+    host: String,
+    path: OsString,
+}
+
+impl Default for LocalRunner {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl LocalRunner {
+    /// Finds `zfs` along `PATH` and in the directories of system tools.
+    pub fn new() -> Self {
+        Self { host: "this host".to_owned(), path: search_path(None) }
+    }
+
+    /// Looks into `directory` first.
+    #[must_use]
+    pub fn searching_first(mut self, directory: &Path) -> Self {
+        self.path = search_path(Some(directory));
+        self
+    }
+
+    /// Is called so in sentences.
+    #[must_use]
+    pub fn named(mut self, host: impl Into<String>) -> Self {
+        self.host = host.into();
+        self
+    }
+
+    fn invocation(&self, command: &Command) -> Invocation {
+        Invocation {
+            program: command.program().into(),
+            arguments: command.arguments().into_iter().map(Into::into).collect(),
+            // Errors are recognised by their English texts.
+            environment: vec![("LC_ALL", "C".into()), ("PATH", self.path.clone())],
+        }
+    }
+}
+
+/// `PATH` and where system tools are, optionally behind another directory.
+pub(super) fn search_path(first: Option<&Path>) -> OsString {
+    let mut path = OsString::new();
+    for part in
+        [first.map(|first| first.as_os_str().to_owned()), std::env::var_os("PATH")].into_iter().flatten()
+    {
+        path.push(part);
+        path.push(":");
+    }
+    path.push(SYSTEM_DIRECTORIES);
+    path
+}
+
+/// Why a process could not be started.
+pub(super) fn start_error(host: &str, command: &Command, missing: Kind, error: &io::Error) -> Error {
+    let kind = if error.kind() == io::ErrorKind::NotFound { missing } else { Kind::Start };
+    Error {
+        host: host.to_owned(),
+        command: command.display_line(),
+        status: format!("could not be started: {error}"),
+        stderr: String::new(),
+        kind,
+    }
+}
+
+/// A pipe end, or `/dev/null`.
+pub(super) fn stdio(pipe: Option<impl Into<Stdio>>) -> Stdio {
+    pipe.map_or_else(Stdio::null, Into::into)
+}
+
+#[async_trait]
+impl Runner for LocalRunner {
+    fn host(&self) -> &str {
+        &self.host
+    }
+
+    async fn run(&self, command: &Command) -> Result<Output, Error> {
+        let result = self.invocation(command).run().await;
+        let (output, end) =
+            result.map_err(|error| start_error(&self.host, command, Kind::ZfsNotFound, &error))?;
+        if end.success { Ok(output) } else { Err(Error::ended(&self.host, command, &end)) }
+    }
+
+    fn start(
+        &self,
+        command: &Command,
+        stdin: Option<PipeReader>,
+        stdout: Option<PipeWriter>,
+    ) -> Result<Box<dyn Stage>, Error> {
+        let process = self
+            .invocation(command)
+            .stage(stdio(stdin), stdio(stdout))
+            .map_err(|error| start_error(&self.host, command, Kind::ZfsNotFound, &error))?;
+        Ok(Box::new(process))
+    }
+}
