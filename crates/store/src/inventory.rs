@@ -1,0 +1,106 @@
+//! What hosts reported.
+//!
+//! Reports are sequenced. A complete report names every dataset; a delta names what changed since the sequence number it is
+//! based on, and is refused when that is not the newest one. History travels only when its digest differs from the
+//! stored one: a dataset reported without its history is then *needed*, keeps what is stored of it, and holds back
+//! `inventory_as_of` until the history has come. So a mixed state is never taken for a fresh one.
+
+use zfs_sync_core::{
+    ids::SystemId,
+    inventory::{Bookmark, Dataset, DatasetProperties, HistoryDigest, Inventory, Snapshot},
+    name::DatasetName,
+    time::Timestamp,
+};
+
+use crate::{Result, Store, store::dispatch};
+
+/// One dataset in a report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReportedDataset {
+    /// Its name on its host.
+    pub name: DatasetName,
+    /// Its properties.
+    pub properties: DatasetProperties,
+    /// The digest of its history on its host.
+    pub digest: HistoryDigest,
+    /// The history itself, complete; `None` when the sender takes it for known here.
+    pub history: Option<(Vec<Snapshot>, Vec<Bookmark>)>,
+}
+
+/// One report of one host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Its number.
+    pub sequence: u64,
+    /// `None`: complete, and what it does not name is gone. Otherwise the number of the report that this one changes.
+    pub base: Option<u64>,
+    /// Datasets that exist, or that changed.
+    pub datasets: Vec<ReportedDataset>,
+    /// Datasets that are gone; for a complete report they need not be named.
+    pub removed: Vec<DatasetName>,
+}
+
+/// What became of a report.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReportOutcome {
+    /// It was stored, as far as `need` allows.
+    pub accepted: bool,
+    /// Nothing was stored: its base is not the newest report. Send a complete one.
+    pub resync: bool,
+    /// Datasets whose history must be sent, by name. Until then the inventory stays as old as it is.
+    pub need: Vec<DatasetName>,
+    /// Planning may have a new answer. Sizes that move with every write do not count, nor does the report's age.
+    pub changed: bool,
+}
+
+/// How large an inventory is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InventorySizes {
+    /// Datasets.
+    pub datasets: u64,
+    /// Snapshots of all of them.
+    pub snapshots: u64,
+}
+
+/// One snapshot with its dataset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotRow {
+    /// The dataset on its host.
+    pub dataset: DatasetName,
+    /// The snapshot.
+    pub snapshot: Snapshot,
+}
+
+impl Store {
+    /// Takes a report, in one transaction; [`crate::Error::NotFound`] when there is no such system.
+    ///
+    /// A delta that names nothing costs one update.
+    pub async fn apply_report(
+        &self,
+        system: SystemId,
+        report: &Report,
+        now: Timestamp,
+    ) -> Result<ReportOutcome> {
+        dispatch!(self, reports::apply_report(system, report, now))
+    }
+
+    /// Everything a host reported; `None` before its first complete report.
+    pub async fn inventory(&self, system: SystemId) -> Result<Option<Inventory>> {
+        dispatch!(self, inventory::inventory(system))
+    }
+
+    /// One dataset of a host.
+    pub async fn inventory_dataset(&self, system: SystemId, name: &DatasetName) -> Result<Option<Dataset>> {
+        dispatch!(self, inventory::inventory_dataset(system, name))
+    }
+
+    /// How many datasets and snapshots a host has.
+    pub async fn inventory_sizes(&self, system: SystemId) -> Result<InventorySizes> {
+        dispatch!(self, inventory::inventory_sizes(system))
+    }
+
+    /// A host's snapshots, newest creation first; `limit` rows after the first `skip`.
+    pub async fn snapshots_of(&self, system: SystemId, skip: u64, limit: u64) -> Result<Vec<SnapshotRow>> {
+        dispatch!(self, inventory::snapshots_of(system, skip, limit))
+    }
+}

@@ -1,0 +1,227 @@
+use std::collections::BTreeMap;
+
+use sqlx::QueryBuilder;
+use zfs_sync_core::{
+    group::SyncGroup,
+    ids::{GroupId, SystemId},
+    time::Timestamp,
+};
+
+use super::{
+    super::{Connection, Db, DbRow, Driver},
+    BATCH,
+    cells::{Cells, count_of, json_text, word_text},
+};
+use crate::{Error, GroupRow, GroupSettings, Result, error::Constraints as _};
+
+macro_rules! select {
+    ($condition:literal) => {
+        concat!(
+            "SELECT id, name, description, enabled, mode, source_of_truth, include, exclude, mappings, auto, on_divergence, ",
+            "extra_metadata, sync_interval_seconds, created_at, updated_at, revision FROM sync_groups ",
+            $condition,
+            " ORDER BY name"
+        )
+    };
+}
+
+fn read(row: &DbRow, members: Vec<SystemId>) -> Result<GroupRow> {
+    let cells = Cells::new(row, "sync_groups", "id");
+    let group = SyncGroup {
+        id: cells.id("id")?,
+        name: cells.get("name")?,
+        enabled: cells.get("enabled")?,
+        mode: cells.word("mode")?,
+        source_of_truth: cells.id("source_of_truth")?,
+        members,
+        include: cells.json("include")?,
+        exclude: cells.json("exclude")?,
+        mappings: cells.json("mappings")?,
+        auto: cells.get("auto")?,
+        on_divergence: cells.word("on_divergence")?,
+    };
+    Ok(GroupRow {
+        group,
+        description: cells.get("description")?,
+        extra_metadata: cells.json("extra_metadata")?,
+        sync_interval_seconds: cells.bits("sync_interval_seconds")?,
+        created_at: cells.time("created_at")?,
+        updated_at: cells.time("updated_at")?,
+        revision: cells.bits("revision")?,
+    })
+}
+
+async fn with_members(connection: &mut Connection, rows: Vec<DbRow>) -> Result<Vec<GroupRow>> {
+    let ids = rows
+        .iter()
+        .map(|row| Cells::new(row, "sync_groups", "id").id("id"))
+        .collect::<Result<Vec<GroupId>>>()?;
+    let mut members: BTreeMap<GroupId, Vec<SystemId>> = BTreeMap::new();
+    for batch in ids.chunks(BATCH) {
+        let mut query: QueryBuilder<Driver> =
+            QueryBuilder::new("SELECT group_id, system_id FROM group_members WHERE group_id IN (");
+        let mut list = query.separated(", ");
+        for id in batch {
+            list.push_bind(id.as_uuid());
+        }
+        query.push(") ORDER BY group_id, ordinal");
+        for row in query.build().persistent(false).fetch_all(&mut *connection).await? {
+            let cells = Cells::new(&row, "group_members", "group_id");
+            members.entry(cells.id("group_id")?).or_default().push(cells.id("system_id")?);
+        }
+    }
+    let members_of = |id| members.remove(&id).unwrap_or_default();
+    let members: Vec<_> = ids.into_iter().map(members_of).collect();
+    rows.iter().zip(members).map(|(row, members)| read(row, members)).collect()
+}
+
+async fn one(connection: &mut Connection, id: GroupId) -> Result<Option<GroupRow>> {
+    let rows = sqlx::query(select!("WHERE id = $1")).bind(id.as_uuid()).fetch_all(&mut *connection).await?;
+    Ok(with_members(connection, rows).await?.pop())
+}
+
+pub(crate) async fn group(db: &Db, id: GroupId) -> Result<Option<GroupRow>> {
+    one(&mut *db.begin_read().await?, id).await
+}
+
+pub(crate) async fn group_by_name(db: &Db, name: &str) -> Result<Option<GroupRow>> {
+    let mut transaction = db.begin_read().await?;
+    let rows = sqlx::query(select!("WHERE name = $1")).bind(name).fetch_all(&mut *transaction).await?;
+    Ok(with_members(&mut transaction, rows).await?.pop())
+}
+
+pub(crate) async fn groups(db: &Db) -> Result<Vec<GroupRow>> {
+    let mut transaction = db.begin_read().await?;
+    let rows = sqlx::query(select!("")).fetch_all(&mut *transaction).await?;
+    with_members(&mut transaction, rows).await
+}
+
+pub(crate) async fn groups_of_system(db: &Db, system: SystemId) -> Result<Vec<GroupRow>> {
+    let mut transaction = db.begin_read().await?;
+    let statement = select!("WHERE id IN (SELECT group_id FROM group_members WHERE system_id = $1)");
+    let rows = sqlx::query(statement).bind(system.as_uuid()).fetch_all(&mut *transaction).await?;
+    with_members(&mut transaction, rows).await
+}
+
+/// Keeps the group from being deleted until the transaction ends.
+pub(super) async fn lock(connection: &mut Connection, id: GroupId) -> Result<()> {
+    let found = sqlx::query(concat!("SELECT id FROM sync_groups WHERE id = $1", for_update!()))
+        .bind(id.as_uuid())
+        .fetch_optional(connection)
+        .await?;
+    if found.is_some() { Ok(()) } else { Err(Error::NotFound { what: "sync group" }) }
+}
+
+/// Executes a statement over $1 to $14, insert or update, and answers whether it found its row.
+async fn write(
+    connection: &mut Connection,
+    statement: &'static str,
+    group: &SyncGroup,
+    settings: &GroupSettings,
+    now: Timestamp,
+) -> Result<bool> {
+    let done = sqlx::query(statement)
+        .bind(group.id.as_uuid())
+        .bind(&group.name)
+        .bind(&settings.description)
+        .bind(group.enabled)
+        .bind(word_text(&group.mode))
+        .bind(group.source_of_truth.as_uuid())
+        .bind(json_text(&group.include))
+        .bind(json_text(&group.exclude))
+        .bind(json_text(&group.mappings))
+        .bind(group.auto)
+        .bind(word_text(&group.on_divergence))
+        .bind(json_text(&settings.extra_metadata))
+        .bind(count_of(settings.sync_interval_seconds))
+        .bind(now.as_millisecond())
+        .execute(connection)
+        .await
+        .unique(|| format!("a sync group named `{}`, or with this ID, exists already", group.name))
+        .reference(|| Error::NotFound { what: "system" })?;
+    Ok(done.rows_affected() == 1)
+}
+
+async fn write_members(connection: &mut Connection, group: &SyncGroup) -> Result<()> {
+    let numbered: Vec<(i64, SystemId)> = (0..).zip(group.members.iter().copied()).collect();
+    for batch in numbered.chunks(BATCH) {
+        let mut query: QueryBuilder<Driver> =
+            QueryBuilder::new("INSERT INTO group_members (group_id, system_id, ordinal) ");
+        query.push_values(batch, |mut row, (ordinal, system)| {
+            row.push_bind(group.id.as_uuid()).push_bind(system.as_uuid()).push_bind(ordinal);
+        });
+        let done = query.build().persistent(false).execute(&mut *connection).await;
+        done.unique(|| format!("a system is listed twice in the sync group `{}`", group.name))
+            .reference(|| Error::NotFound { what: "system" })?;
+    }
+    Ok(())
+}
+
+/// What has just been written, as it is read.
+async fn written(connection: &mut Connection, id: GroupId) -> Result<GroupRow> {
+    one(connection, id).await?.ok_or(Error::NotFound { what: "sync group" })
+}
+
+pub(crate) async fn insert_group(
+    db: &Db,
+    group: &SyncGroup,
+    settings: &GroupSettings,
+    now: Timestamp,
+) -> Result<GroupRow> {
+    let mut transaction = db.begin_write().await?;
+    let statement = "INSERT INTO sync_groups (id, name, description, enabled, mode, source_of_truth, include, exclude, \
+         mappings, auto, on_divergence, extra_metadata, sync_interval_seconds, created_at, updated_at, revision) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, 1)";
+    write(&mut transaction, statement, group, settings, now).await?;
+    write_members(&mut transaction, group).await?;
+    let row = written(&mut transaction, group.id).await?;
+    transaction.commit().await?;
+    Ok(row)
+}
+
+pub(crate) async fn update_group(
+    db: &Db,
+    group: &SyncGroup,
+    settings: &GroupSettings,
+    now: Timestamp,
+) -> Result<GroupRow> {
+    let mut transaction = db.begin_write().await?;
+    let statement = "UPDATE sync_groups SET name = $2, description = $3, enabled = $4, mode = $5, source_of_truth = $6, \
+         include = $7, exclude = $8, mappings = $9, auto = $10, on_divergence = $11, extra_metadata = $12, \
+         sync_interval_seconds = $13, updated_at = $14, revision = revision + 1 WHERE id = $1";
+    if !write(&mut transaction, statement, group, settings, now).await? {
+        return Err(Error::NotFound { what: "sync group" });
+    }
+    sqlx::query("DELETE FROM group_members WHERE group_id = $1")
+        .bind(group.id.as_uuid())
+        .execute(&mut *transaction)
+        .await?;
+    write_members(&mut transaction, group).await?;
+    let row = written(&mut transaction, group.id).await?;
+    transaction.commit().await?;
+    Ok(row)
+}
+
+pub(crate) async fn delete_group(db: &Db, id: GroupId, now: Timestamp) -> Result<bool> {
+    let mut transaction = db.begin_write().await?;
+    match lock(&mut transaction, id).await {
+        Ok(()) => {}
+        Err(Error::NotFound { .. }) => return Ok(false),
+        Err(other) => return Err(other),
+    }
+    sqlx::query(
+        "UPDATE transfers SET state = CASE WHEN state = 'queued' THEN 'cancelled' ELSE state END, \
+         finished_at = CASE WHEN state = 'queued' THEN $2 END, cancel_requested = TRUE, \
+         error_detail = 'the sync group was deleted', updated_at = $2 WHERE group_id = $1 AND finished_at IS NULL",
+    )
+    .bind(id.as_uuid())
+    .bind(now.as_millisecond())
+    .execute(&mut *transaction)
+    .await?;
+    sqlx::query("DELETE FROM sync_groups WHERE id = $1")
+        .bind(id.as_uuid())
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(true)
+}

@@ -1,0 +1,197 @@
+use zfs_sync_core::{
+    ids::{SystemId, TransferId},
+    time::Timestamp,
+};
+
+use super::{
+    super::Db,
+    cells::{bits, moment},
+    transfers::{columns, lock, read},
+};
+use crate::{FinishOutcome, Outcome, Progress, RenewOutcome, Result, TransferRow, TransferState};
+
+/// `RETURNING` promises no order.
+fn in_order(mut transfers: Vec<TransferRow>) -> Vec<TransferRow> {
+    transfers.sort_by_key(|transfer| (transfer.created_at, transfer.id));
+    transfers
+}
+
+pub(crate) async fn lease_transfers(
+    db: &Db,
+    executor: SystemId,
+    max: u32,
+    now: Timestamp,
+    lease_until: Timestamp,
+) -> Result<Vec<TransferRow>> {
+    // MATERIALIZED: PostgreSQL must not evaluate the selection, with its locks and its limit, more than once.
+    let statement = concat!(
+        "WITH due AS MATERIALIZED (SELECT id FROM transfers WHERE executor_id = $1 AND state = 'queued' ",
+        "AND next_attempt_at <= $2 ORDER BY created_at, id LIMIT $3",
+        skip_locked!(),
+        ") UPDATE transfers SET state = 'leased', generation = generation + 1, attempts = attempts + 1, ",
+        "lease_until = $4, started_at = COALESCE(started_at, $2), updated_at = $2, bytes = 0, rate = NULL, stage = NULL, ",
+        "resumed_from = NULL WHERE id IN (SELECT id FROM due) RETURNING ",
+        columns!()
+    );
+    let rows = sqlx::query(statement)
+        .bind(executor.as_uuid())
+        .bind(now.as_millisecond())
+        .bind(i64::from(max))
+        .bind(lease_until.as_millisecond())
+        .fetch_all(db.writer())
+        .await?;
+    rows.iter().map(read).collect::<Result<_>>().map(in_order)
+}
+
+pub(crate) async fn renew_transfer(
+    db: &Db,
+    id: TransferId,
+    generation: u64,
+    progress: &Progress,
+    now: Timestamp,
+    lease_until: Timestamp,
+) -> Result<RenewOutcome> {
+    let cancel_requested: Option<bool> = sqlx::query_scalar(
+        "UPDATE transfers SET lease_until = $4, updated_at = $3, bytes = $5, total = COALESCE($6, total), rate = $7, \
+         stage = COALESCE($8, stage), resumed_from = COALESCE($9, resumed_from) \
+         WHERE id = $1 AND generation = $2 AND state = 'leased' RETURNING cancel_requested",
+    )
+    .bind(id.as_uuid())
+    .bind(generation.cast_signed())
+    .bind(now.as_millisecond())
+    .bind(lease_until.as_millisecond())
+    .bind(progress.bytes.cast_signed())
+    .bind(bits(progress.total))
+    .bind(bits(progress.rate))
+    .bind(&progress.stage)
+    .bind(bits(progress.resumed_from))
+    .fetch_optional(db.writer())
+    .await?;
+    Ok(match cancel_requested {
+        Some(cancel_requested) => RenewOutcome::Renewed { cancel_requested },
+        None => RenewOutcome::Lost,
+    })
+}
+
+/// The transfer as it is after `outcome`.
+fn apply(mut transfer: TransferRow, outcome: &Outcome, now: Timestamp) -> TransferRow {
+    let state = match outcome {
+        Outcome::Succeeded { bytes, resumed_from } => {
+            transfer.bytes = *bytes;
+            transfer.resumed_from = resumed_from.or(transfer.resumed_from);
+            transfer.error_code = None;
+            transfer.error_detail = None;
+            TransferState::Succeeded
+        }
+        Outcome::Failed { code, detail, retry_at } => {
+            transfer.error_code = Some(code.clone());
+            transfer.error_detail = Some(detail.clone());
+            match retry_at {
+                Some(_) if transfer.cancel_requested => TransferState::Cancelled,
+                Some(retry_at) => {
+                    transfer.next_attempt_at = *retry_at;
+                    // What came is continued by the next attempt: this one was progress, not a failure in a row.
+                    if transfer.bytes > 0 {
+                        transfer.attempts = 0;
+                    }
+                    TransferState::Queued
+                }
+                None => TransferState::Failed,
+            }
+        }
+        Outcome::Cancelled => TransferState::Cancelled,
+        Outcome::Stale { detail } => {
+            transfer.error_code = None;
+            transfer.error_detail = Some(detail.clone());
+            TransferState::Stale
+        }
+    };
+    transfer.state = state;
+    transfer.lease_until = None;
+    transfer.rate = None;
+    transfer.finished_at = state.is_finished().then_some(now);
+    transfer
+}
+
+/// True when `transfer` is what `outcome` has made of it before: the answer got lost and the agent asks again.
+fn is_repetition(transfer: &TransferRow, generation: u64, outcome: &Outcome) -> bool {
+    let finished_as = match outcome {
+        Outcome::Succeeded { .. } => TransferState::Succeeded,
+        Outcome::Failed { .. } => TransferState::Failed,
+        Outcome::Cancelled => TransferState::Cancelled,
+        Outcome::Stale { .. } => TransferState::Stale,
+    };
+    transfer.generation == generation && transfer.state == finished_as
+}
+
+pub(crate) async fn finish_transfer(
+    db: &Db,
+    id: TransferId,
+    generation: u64,
+    outcome: &Outcome,
+    now: Timestamp,
+) -> Result<FinishOutcome> {
+    let mut transaction = db.begin_write().await?;
+    let Some(current) = lock(&mut transaction, id).await? else { return Ok(FinishOutcome::Lost) };
+    if is_repetition(&current, generation, outcome) {
+        return Ok(FinishOutcome::Finished(Box::new(current)));
+    }
+    if current.state != TransferState::Leased || current.generation != generation {
+        return Ok(FinishOutcome::Lost);
+    }
+    let after = apply(current, outcome, now);
+    let statement = concat!(
+        "UPDATE transfers SET state = $2, next_attempt_at = $3, lease_until = NULL, bytes = $4, rate = NULL, ",
+        "resumed_from = $5, error_code = $6, error_detail = $7, updated_at = $8, finished_at = $9, ",
+        "attempts = $10 WHERE id = $1 RETURNING ",
+        columns!()
+    );
+    let row = sqlx::query(statement)
+        .bind(id.as_uuid())
+        .bind(after.state.as_str())
+        .bind(after.next_attempt_at.as_millisecond())
+        .bind(after.bytes.cast_signed())
+        .bind(bits(after.resumed_from))
+        .bind(after.error_code)
+        .bind(after.error_detail)
+        .bind(now.as_millisecond())
+        .bind(moment(after.finished_at))
+        .bind(i64::from(after.attempts))
+        .fetch_one(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(FinishOutcome::Finished(Box::new(read(&row)?)))
+}
+
+macro_rules! take_back {
+    ($condition:literal) => {
+        concat!(
+            "UPDATE transfers SET state = CASE WHEN cancel_requested THEN 'cancelled' ELSE 'queued' END, ",
+            "finished_at = CASE WHEN cancel_requested THEN $1 END, lease_until = NULL, next_attempt_at = $1, ",
+            "rate = NULL, stage = NULL, updated_at = $1 WHERE state = 'leased' AND ",
+            $condition,
+            " RETURNING ",
+            columns!()
+        )
+    };
+}
+
+pub(crate) async fn expire_leases(db: &Db, now: Timestamp) -> Result<Vec<TransferRow>> {
+    let statement = take_back!("lease_until <= $1");
+    let rows = sqlx::query(statement).bind(now.as_millisecond()).fetch_all(db.writer()).await?;
+    rows.iter().map(read).collect::<Result<_>>().map(in_order)
+}
+
+pub(crate) async fn release_system_leases(
+    db: &Db,
+    system: SystemId,
+    now: Timestamp,
+) -> Result<Vec<TransferRow>> {
+    let statement = take_back!("executor_id = $2");
+    let rows = sqlx::query(statement)
+        .bind(now.as_millisecond())
+        .bind(system.as_uuid())
+        .fetch_all(db.writer())
+        .await?;
+    rows.iter().map(read).collect::<Result<_>>().map(in_order)
+}

@@ -1,0 +1,27 @@
+//! The SQL, compiled once for each driver: `super` is the driver's module with its types, connections and differences.
+//!
+//! The common subset: `$1…$n`, `ON CONFLICT`, `RETURNING`, common table expressions, bigint, text, uuid, boolean.
+
+mod cells;
+mod report_rows;
+
+pub(crate) mod audit;
+pub(crate) mod enrolment;
+pub(crate) mod events;
+pub(crate) mod groups;
+pub(crate) mod inventory;
+pub(crate) mod keys;
+pub(crate) mod leases;
+pub(crate) mod replicas;
+pub(crate) mod reports;
+pub(crate) mod sessions;
+pub(crate) mod sync_states;
+pub(crate) mod systems;
+pub(crate) mod transfers;
+
+/// Rows of one statement: enough to make its overhead small, few enough for the 32,766 variables SQLite allows at up to 32
+/// columns.
+const BATCH: usize = 1000;
+
+/// Keys of one statement that only names rows, one or two variables each.
+const KEYS: usize = 10_000;

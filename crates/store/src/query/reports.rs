@@ -1,0 +1,199 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use sqlx::QueryBuilder;
+use zfs_sync_core::{ids::SystemId, name::DatasetName, time::Timestamp};
+
+use super::{
+    super::{Connection, Db, Driver},
+    BATCH, KEYS,
+    cells::{Cells, count_of},
+    inventory::{StoredDataset, stored_datasets},
+    report_rows::{Arrived, DatasetUpsert, delete_datasets, replace_histories, upsert_datasets},
+};
+use crate::{Error, Report, ReportOutcome, ReportedDataset, Result};
+
+pub(crate) async fn apply_report(
+    db: &Db,
+    system: SystemId,
+    report: &Report,
+    now: Timestamp,
+) -> Result<ReportOutcome> {
+    match report.base {
+        Some(base) if report.datasets.is_empty() && report.removed.is_empty() => {
+            apply_nothing(db, system, base, report.sequence, now).await
+        }
+        _ => apply_something(db, system, report, now).await,
+    }
+}
+
+fn resync() -> ReportOutcome {
+    ReportOutcome { resync: true, ..ReportOutcome::default() }
+}
+
+/// "Nothing has changed": one update, whatever the size of the inventory.
+async fn apply_nothing(
+    db: &Db,
+    system: SystemId,
+    base: u64,
+    sequence: u64,
+    now: Timestamp,
+) -> Result<ReportOutcome> {
+    let needed: Option<i64> = sqlx::query_scalar(
+        "UPDATE systems SET inventory_sequence = $2, last_seen = $3, \
+         inventory_as_of = CASE WHEN inventory_needed = 0 THEN $3 ELSE inventory_as_of END \
+         WHERE id = $1 AND inventory_sequence = $4 RETURNING inventory_needed",
+    )
+    .bind(system.as_uuid())
+    .bind(sequence.cast_signed())
+    .bind(now.as_millisecond())
+    .bind(base.cast_signed())
+    .fetch_optional(db.writer())
+    .await?;
+    match needed {
+        Some(0) => Ok(ReportOutcome { accepted: true, ..ReportOutcome::default() }),
+        Some(_) => {
+            let mut connection = db.reader().acquire().await?;
+            let need = needed_names(&mut connection, system).await?;
+            Ok(ReportOutcome { accepted: true, need, ..ReportOutcome::default() })
+        }
+        None => {
+            let found = sqlx::query("SELECT id FROM systems WHERE id = $1")
+                .bind(system.as_uuid())
+                .fetch_optional(db.reader())
+                .await?;
+            if found.is_some() { Ok(resync()) } else { Err(Error::NotFound { what: "system" }) }
+        }
+    }
+}
+
+async fn apply_something(
+    db: &Db,
+    system: SystemId,
+    report: &Report,
+    now: Timestamp,
+) -> Result<ReportOutcome> {
+    let mut transaction = db.begin_write().await?;
+    let row = sqlx::query(concat!(
+        "SELECT id, inventory_sequence, inventory_as_of FROM systems WHERE id = $1",
+        for_update!()
+    ))
+    .bind(system.as_uuid())
+    .fetch_optional(&mut *transaction)
+    .await?
+    .ok_or(Error::NotFound { what: "system" })?;
+    let cells = Cells::new(&row, "systems", "id");
+    if report.base.is_some() && report.base != cells.bits_option("inventory_sequence")? {
+        return Ok(resync());
+    }
+    let first = cells.time_option("inventory_as_of")?.is_none();
+
+    let reported: BTreeMap<&DatasetName, &ReportedDataset> =
+        report.datasets.iter().map(|dataset| (&dataset.name, dataset)).collect();
+    let removed: BTreeSet<&DatasetName> =
+        report.removed.iter().filter(|name| !reported.contains_key(*name)).collect();
+    let named: Vec<&DatasetName> = reported.keys().copied().chain(removed.iter().copied()).collect();
+    let scope = report.base.map(|_| named.as_slice());
+
+    let stored = stored_datasets(&mut transaction, system, scope).await?;
+    let (kept, vanished): (Vec<_>, Vec<_>) =
+        stored.into_iter().partition(|stored| reported.contains_key(&stored.name));
+    let mut stored: BTreeMap<DatasetName, StoredDataset> =
+        kept.into_iter().map(|stored| (stored.name.clone(), stored)).collect();
+    let vanished: Vec<i64> = vanished.iter().map(|stored| stored.id).collect();
+    delete_datasets(&mut transaction, &vanished).await?;
+
+    let mut changed = first || !vanished.is_empty();
+    let mut need = Vec::new();
+    let mut arrived = Vec::new();
+    let mut upserts = Vec::new();
+    for (name, dataset) in reported {
+        let old = stored.get(name);
+        let digest = match &dataset.history {
+            Some(history) => {
+                let history = Arrived::new(name, history);
+                let digest = history.digest(&dataset.properties);
+                arrived.push(history);
+                digest
+            }
+            None if old.is_some_and(|old| old.digest == dataset.digest) => dataset.digest.clone(),
+            None => {
+                need.push(name);
+                continue;
+            }
+        };
+        let same_digest = old.is_some_and(|old| old.digest == digest);
+        changed |=
+            !(same_digest && old.is_some_and(|old| old.properties.same_for_report(&dataset.properties)));
+        if !(same_digest && old.is_some_and(|old| old.properties == dataset.properties)) {
+            upserts.push(DatasetUpsert { name, digest, properties: &dataset.properties });
+        }
+    }
+    let mut ids: BTreeMap<DatasetName, i64> =
+        std::mem::take(&mut stored).into_iter().map(|(name, stored)| (name, stored.id)).collect();
+    let known: Vec<i64> = arrived.iter().filter_map(|history| ids.get(history.name).copied()).collect();
+    ids.extend(upsert_datasets(&mut transaction, system, &upserts).await?);
+    replace_histories(&mut transaction, &ids, &known, &arrived).await?;
+    forget_needs(&mut transaction, system, scope).await?;
+    note_needs(&mut transaction, system, &need).await?;
+
+    let need = needed_names(&mut transaction, system).await?;
+    sqlx::query(
+        "UPDATE systems SET inventory_sequence = $2, last_seen = $3, inventory_needed = $4, \
+         inventory_as_of = CASE WHEN $4 = 0 THEN $3 ELSE inventory_as_of END WHERE id = $1",
+    )
+    .bind(system.as_uuid())
+    .bind(report.sequence.cast_signed())
+    .bind(now.as_millisecond())
+    .bind(count_of(need.len() as u64))
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(ReportOutcome { accepted: true, resync: false, need, changed })
+}
+
+/// Whatever was needed of the named datasets, or of all, is answered by this report.
+async fn forget_needs(
+    connection: &mut Connection,
+    system: SystemId,
+    names: Option<&[&DatasetName]>,
+) -> Result<()> {
+    let Some(names) = names else {
+        sqlx::query("DELETE FROM needed_histories WHERE system_id = $1")
+            .bind(system.as_uuid())
+            .execute(connection)
+            .await?;
+        return Ok(());
+    };
+    for batch in names.chunks(KEYS) {
+        let mut query: QueryBuilder<Driver> =
+            QueryBuilder::new("DELETE FROM needed_histories WHERE system_id = ");
+        query.push_bind(system.as_uuid()).push(" AND name IN (");
+        let mut list = query.separated(", ");
+        for name in batch {
+            list.push_bind(name.as_str());
+        }
+        query.push(")");
+        query.build().persistent(false).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+async fn note_needs(connection: &mut Connection, system: SystemId, names: &[&DatasetName]) -> Result<()> {
+    for batch in names.chunks(BATCH) {
+        let mut query: QueryBuilder<Driver> =
+            QueryBuilder::new("INSERT INTO needed_histories (system_id, name) ");
+        query.push_values(batch, |mut row, name| {
+            row.push_bind(system.as_uuid()).push_bind(name.as_str());
+        });
+        query.build().persistent(false).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+async fn needed_names(connection: &mut Connection, system: SystemId) -> Result<Vec<DatasetName>> {
+    let rows = sqlx::query("SELECT name FROM needed_histories WHERE system_id = $1 ORDER BY name")
+        .bind(system.as_uuid())
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(|row| Cells::new(row, "needed_histories", "name").parse("name")).collect()
+}

@@ -1,0 +1,58 @@
+//! What every backend must do. `tests/sqlite.rs` and `tests/postgres.rs` run all of it.
+
+pub(crate) mod database;
+pub(crate) mod enrolment;
+pub(crate) mod groups;
+pub(crate) mod inventory;
+pub(crate) mod inventory_protocol;
+pub(crate) mod journal;
+pub(crate) mod keys;
+pub(crate) mod make;
+pub(crate) mod replicas;
+pub(crate) mod systems;
+pub(crate) mod transfers;
+pub(crate) mod transfers_leased;
+
+/// Makes one test of each behaviour; `run` gives it a database of its own. Clippy names a behaviour that is missing here.
+macro_rules! suite {
+    ($run:path) => {
+        suite! { $run;
+            systems: hostnames_are_unique, systems_are_listed_by_name_in_pages, a_change_touches_only_what_it_names,
+                a_sign_of_life_keeps_what_it_does_not_say, deleting_a_system_takes_its_belongings_along,
+                a_member_of_a_group_is_not_deleted, a_wanted_report_is_answered_by_the_next_complete_one,
+                a_damaged_cell_is_named;
+            keys: keys_are_found_by_their_prefix, a_revoked_key_loses_its_sessions, the_last_use_is_noted_once_a_minute,
+                sessions_end_with_their_time;
+            enrolment: a_token_admits_as_often_as_it_says, a_refused_enrolment_stores_nothing,
+                enrolments_at_once_never_exceed_the_uses;
+            inventory: a_complete_report_reads_back_as_it_was, a_complete_report_removes_what_it_does_not_name,
+                history_is_replaced_by_guid, the_same_report_again_changes_no_row, nothing_of_half_a_report_is_kept,
+                many_snapshots_go_at_once, inventories_are_counted_and_paged;
+            inventory_protocol: a_delta_needs_the_newest_sequence, an_empty_delta_writes_one_row,
+                another_digest_without_history_is_needed_and_holds_back_the_age,
+                a_needed_dataset_that_goes_away_is_needed_no_more, one_of_two_deltas_at_once_is_accepted,
+                reports_of_strangers_are_refused;
+            groups: a_group_reads_back_as_it_was, names_of_groups_are_unique, members_must_exist_and_be_listed_once,
+                an_update_raises_the_revision, a_deleted_group_takes_its_queue_along;
+            replicas: transitions_tell_what_came_changed_and_went, since_stays_while_the_state_does,
+                the_same_replicas_again_change_no_row, replicas_are_filtered_and_counted;
+            transfers: a_target_has_one_unfinished_transfer, transfers_are_filtered_newest_first,
+                a_queued_transfer_is_cancelled_at_once, a_leased_transfer_is_asked_to_stop,
+                a_parked_replica_stays_parked_until_retried, a_retry_yields_to_a_newer_transfer;
+            transfers_leased: a_lease_is_renewed_and_finished, leasers_at_once_never_share_a_transfer,
+                an_old_generation_is_refused, a_lease_that_nobody_took_back_goes_on, failures_are_queued_again_until_parked,
+                saying_the_result_again_is_answered_the_same, a_restarted_agent_loses_its_leases_at_once;
+            journal: events_are_numbered_without_gaps, pruned_events_keep_their_numbers, the_audit_log_reads_newest_first,
+                sync_states_are_replaced_by_subject;
+        }
+    };
+    ($run:path; $($module:ident: $($behaviour:ident),+ ;)+) => {
+        $(mod $module {$(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $behaviour() {
+                $run(crate::suite::$module::$behaviour).await;
+            }
+        )+})+
+    };
+}
+pub(crate) use suite;
