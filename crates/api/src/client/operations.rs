@@ -1,0 +1,221 @@
+//! One method per operation.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use zfs_sync_core::ids::{EnrolmentTokenId, GroupId, KeyId, SystemId, TransferId};
+
+use super::{Client, ClientError};
+use crate::v1::{agent, group, health, key, replica, sync, system, transfer};
+
+type Answer<T> = Result<T, ClientError>;
+
+/// Where transfers are listed from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TransferQuery {
+    /// Only of this group.
+    pub group: Option<GroupId>,
+    /// Only to or from this system.
+    pub system: Option<SystemId>,
+    /// Only those that have not ended.
+    pub unfinished: bool,
+    /// At most so many, newest first.
+    pub limit: u32,
+}
+
+impl Client {
+    /// `GET /health`.
+    pub async fn health(&self) -> Answer<health::Health> {
+        self.get("health").await
+    }
+
+    /// `GET /status`.
+    pub async fn status(&self) -> Answer<sync::Status> {
+        self.get("status").await
+    }
+
+    /// `POST /enrolment-tokens`.
+    pub async fn create_enrolment_token(
+        &self,
+        body: &key::CreateEnrolmentToken,
+    ) -> Answer<key::CreatedEnrolmentToken> {
+        self.post("enrolment-tokens", body).await
+    }
+
+    /// `GET /enrolment-tokens`.
+    pub async fn list_enrolment_tokens(&self) -> Answer<Vec<key::EnrolmentToken>> {
+        self.get("enrolment-tokens").await
+    }
+
+    /// `DELETE /enrolment-tokens/{id}`.
+    pub async fn revoke_enrolment_token(&self, id: EnrolmentTokenId) -> Answer<()> {
+        self.delete(&format!("enrolment-tokens/{id}")).await
+    }
+
+    /// `POST /enrol`: needs no key.
+    pub async fn enrol(&self, body: &key::Enrol) -> Answer<key::Enrolled> {
+        self.post("enrol", body).await
+    }
+
+    /// `GET /keys`.
+    pub async fn list_keys(&self) -> Answer<Vec<key::Key>> {
+        self.get("keys").await
+    }
+
+    /// `POST /keys`.
+    pub async fn create_key(&self, body: &key::CreateKey) -> Answer<key::CreatedKey> {
+        self.post("keys", body).await
+    }
+
+    /// `DELETE /keys/{id}`.
+    pub async fn revoke_key(&self, id: KeyId) -> Answer<()> {
+        self.delete(&format!("keys/{id}")).await
+    }
+
+    /// `GET /systems`.
+    pub async fn list_systems(&self) -> Answer<Vec<system::System>> {
+        self.get("systems?limit=100000").await
+    }
+
+    /// `GET /systems/{id}`.
+    pub async fn find_system(&self, id: SystemId) -> Answer<system::System> {
+        self.get(&format!("systems/{id}")).await
+    }
+
+    /// `PUT /systems/{id}`.
+    pub async fn update_system(&self, id: SystemId, body: &system::UpdateSystem) -> Answer<system::System> {
+        self.put(&format!("systems/{id}"), body).await
+    }
+
+    /// `DELETE /systems/{id}`.
+    pub async fn delete_system(&self, id: SystemId) -> Answer<()> {
+        self.delete(&format!("systems/{id}")).await
+    }
+
+    /// `POST /systems/{id}/hello`.
+    pub async fn hello(&self, id: SystemId, body: &agent::Hello) -> Answer<agent::HelloAnswer> {
+        self.post(&format!("systems/{id}/hello"), body).await
+    }
+
+    /// `POST /systems/{id}/inventory`.
+    pub async fn report_inventory(
+        &self,
+        id: SystemId,
+        body: &agent::InventoryReport,
+    ) -> Answer<agent::InventoryAnswer> {
+        self.post(&format!("systems/{id}/inventory"), body).await
+    }
+
+    /// `POST /systems/{id}/lease`: waits as long as the body says.
+    pub async fn lease_transfers(
+        &self,
+        id: SystemId,
+        body: &agent::LeaseRequest,
+    ) -> Answer<agent::LeaseAnswer> {
+        let timeout = Duration::from_millis(body.wait_ms) + super::TIMEOUT;
+        let request = self.request(Method::POST, &format!("systems/{id}/lease"))?.timeout(timeout).json(body);
+        self.decode(self.send(request).await?).await
+    }
+
+    /// `POST /transfers/{id}/progress`.
+    pub async fn report_progress(
+        &self,
+        id: TransferId,
+        body: &agent::ProgressReport,
+    ) -> Answer<agent::ProgressAnswer> {
+        self.post(&format!("transfers/{id}/progress"), body).await
+    }
+
+    /// `POST /transfers/{id}/result`.
+    pub async fn report_result(
+        &self,
+        id: TransferId,
+        body: &agent::TransferResult,
+    ) -> Answer<transfer::Transfer> {
+        self.post(&format!("transfers/{id}/result"), body).await
+    }
+
+    /// `GET /sync-groups`.
+    pub async fn list_groups(&self) -> Answer<Vec<group::Group>> {
+        self.get("sync-groups").await
+    }
+
+    /// `GET /sync-groups/{id}`.
+    pub async fn find_group(&self, id: GroupId) -> Answer<group::Group> {
+        self.get(&format!("sync-groups/{id}")).await
+    }
+
+    /// `POST /sync-groups`.
+    pub async fn create_group(&self, body: &group::CreateGroup) -> Answer<group::Group> {
+        self.post("sync-groups", body).await
+    }
+
+    /// `PUT /sync-groups/{id}`.
+    pub async fn update_group(&self, id: GroupId, body: &group::UpdateGroup) -> Answer<group::Group> {
+        self.put(&format!("sync-groups/{id}"), body).await
+    }
+
+    /// `DELETE /sync-groups/{id}`: the data stays.
+    pub async fn delete_group(&self, id: GroupId) -> Answer<()> {
+        self.delete(&format!("sync-groups/{id}")).await
+    }
+
+    /// `POST /sync/{group}/check`.
+    pub async fn check_group(&self, id: GroupId) -> Answer<sync::CheckAnswer> {
+        self.post(&format!("sync/{id}/check"), &serde_json::json!({})).await
+    }
+
+    /// `POST /sync/{group}/plan`.
+    pub async fn plan_group(&self, id: GroupId, body: &sync::PlanRequest) -> Answer<sync::PlanAnswer> {
+        self.post(&format!("sync/{id}/plan"), body).await
+    }
+
+    /// `POST /sync/{group}/execute`.
+    pub async fn execute_group(&self, id: GroupId, body: &sync::PlanRequest) -> Answer<sync::ExecuteAnswer> {
+        self.post(&format!("sync/{id}/execute"), body).await
+    }
+
+    /// `GET /replicas`: all, or of one group.
+    pub async fn list_replicas(&self, group: Option<GroupId>) -> Answer<Vec<replica::Replica>> {
+        match group {
+            Some(group) => self.get(&format!("replicas?group={group}")).await,
+            None => self.get("replicas").await,
+        }
+    }
+
+    /// `GET /why?replica=DATASET@SYSTEM`: every group that replicates it there.
+    pub async fn explain_replica(&self, replica: &str) -> Answer<Vec<replica::Replica>> {
+        let encoded: String = url::form_urlencoded::byte_serialize(replica.as_bytes()).collect();
+        self.get(&format!("why?replica={encoded}")).await
+    }
+
+    /// `GET /transfers`.
+    pub async fn list_transfers(&self, query: &TransferQuery) -> Answer<Vec<transfer::Transfer>> {
+        let mut path = format!("transfers?limit={}", query.limit);
+        if let Some(group) = query.group {
+            path = format!("{path}&group={group}");
+        }
+        if let Some(system) = query.system {
+            path = format!("{path}&system={system}");
+        }
+        if query.unfinished {
+            path.push_str("&unfinished=true");
+        }
+        self.get(&path).await
+    }
+
+    /// `GET /transfers/{id}`.
+    pub async fn find_transfer(&self, id: TransferId) -> Answer<transfer::Transfer> {
+        self.get(&format!("transfers/{id}")).await
+    }
+
+    /// `POST /transfers/{id}/cancel`: what was received stays resumable.
+    pub async fn cancel_transfer(&self, id: TransferId) -> Answer<transfer::Transfer> {
+        self.post(&format!("transfers/{id}/cancel"), &serde_json::json!({})).await
+    }
+
+    /// `POST /transfers/{id}/retry`: a parked transfer starts again.
+    pub async fn retry_transfer(&self, id: TransferId) -> Answer<transfer::Transfer> {
+        self.post(&format!("transfers/{id}/retry"), &serde_json::json!({})).await
+    }
+}
