@@ -1,0 +1,79 @@
+//! When a failed transfer is tried again.
+
+use std::time::Duration;
+
+use zfs_sync_api::codes::ErrorCode;
+
+/// The waits after attempts without progress. Short at first, for a restarted service; then rare enough that a thousand failing
+/// replicas are no load.
+const WAITS_SECONDS: [u64; 8] = [2, 10, 30, 60, 120, 300, 600, 900];
+/// Waits differ by up to this share, so that what failed together does not come back together.
+const JITTER: f64 = 0.2;
+
+/// What happens to a transfer that failed.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum AfterFailure {
+    /// It is tried again after this time.
+    Retry(Duration),
+    /// A person must act first; under this code.
+    Park(String, String),
+}
+
+/// `attempts`: starts without progress, this one among them. `random`: in [-1, 1].
+pub(crate) fn after_failure(
+    code: &str,
+    detail: &str,
+    retryable: bool,
+    attempts: u32,
+    random: f64,
+) -> AfterFailure {
+    if !retryable {
+        return AfterFailure::Park(code.to_owned(), detail.to_owned());
+    }
+    let index = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
+    match WAITS_SECONDS.get(index) {
+        Some(seconds) => {
+            let wait = Duration::from_secs(*seconds).mul_f64(1.0 + JITTER * random.clamp(-1.0, 1.0));
+            AfterFailure::Retry(wait)
+        }
+        None => AfterFailure::Park(
+            ErrorCode::TransferRetriesExhausted.code().to_owned(),
+            format!(
+                "gave up after {attempts} attempts without progress; the last one ended with {code}: {detail}"
+            ),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(1, 0.0, 2.0)]
+    #[case(2, 1.0, 12.0)]
+    #[case(3, -1.0, 24.0)]
+    #[case(8, 0.0, 900.0)]
+    fn waits_grow_and_differ(#[case] attempts: u32, #[case] random: f64, #[case] seconds: f64) {
+        let expected = AfterFailure::Retry(Duration::from_secs_f64(seconds));
+        assert_eq!(after_failure("E_SSH_UNREACHABLE", "x", true, attempts, random), expected);
+    }
+
+    #[test]
+    fn after_eight_waits_it_is_parked_with_the_last_cause() {
+        let AfterFailure::Park(code, detail) = after_failure("E_SSH_UNREACHABLE", "no route", true, 9, 0.0)
+        else {
+            panic!("tried again for ever")
+        };
+        assert_eq!(code, "E_TRANSFER_RETRIES_EXHAUSTED");
+        assert!(detail.contains("E_SSH_UNREACHABLE: no route"), "{detail}");
+    }
+
+    #[test]
+    fn what_can_not_succeed_is_parked_at_once() {
+        let parked = AfterFailure::Park("E_RECV_QUOTA".into(), "full".into());
+        assert_eq!(after_failure("E_RECV_QUOTA", "full", false, 1, 0.0), parked);
+    }
+}

@@ -1,0 +1,208 @@
+//! What agents say: hello, inventory, leases.
+
+use std::time::Duration;
+
+use axum::{Json, extract::State};
+use serde_json::json;
+use tokio::time::Instant;
+use zfs_sync_api::{
+    codes::ErrorCode,
+    v1::agent::{
+        Hello, HelloAnswer, InventoryAnswer, InventoryReport, LeaseAnswer, LeaseRequest, LeasedTransfer,
+    },
+};
+use zfs_sync_core::{ids::SystemId, time::Timestamp};
+use zfs_sync_store::{Error as StoreError, Outcome, Report, ReportedDataset, SystemSeen, TransferRow};
+
+use super::systems::not_found;
+use crate::{
+    error::{Answer, ApiError},
+    extract::{Body, Id, REPORT_LIMIT},
+    planning::{address, still_wanted},
+    state::AppState,
+};
+
+/// Proxies commonly cut silent requests after 60 s.
+const LONGEST_WAIT_MS: u64 = 30_000;
+/// More at once would only wait in the agent, where another executor can not see them.
+const MOST_LEASES: u32 = 64;
+/// How often a waiting request looks at the database by itself: another witness may have queued something.
+const LOOK: Duration = Duration::from_secs(1);
+/// An agent that reports less often than daily could not be told from a dead one.
+const LONGEST_INTERVAL_MS: u64 = 24 * 3600 * 1000;
+
+/// An agent has started: what it had leased is queued again
+#[utoipa::path(
+    post, path = "/systems/{system_id}/hello", tag = "agent", params(("system_id" = uuid::Uuid, Path)),
+    request_body = Hello, responses((status = 200, body = HelloAnswer)),
+)]
+pub(super) async fn hello(
+    State(state): State<AppState>,
+    Id(id): Id<SystemId>,
+    Body(body): Body<Hello>,
+) -> Answer<Json<HelloAnswer>> {
+    if !(1..=LONGEST_INTERVAL_MS).contains(&body.report_interval_ms) {
+        let detail = format!("an interval is between 1 and {LONGEST_INTERVAL_MS} milliseconds");
+        return Err(ApiError::at("/report_interval_ms", ErrorCode::ValueRange, detail));
+    }
+    let now = state.now();
+    let seen = SystemSeen {
+        agent_version: Some(body.agent_version),
+        zfs_version: body.zfs_version,
+        os: Some(body.os),
+        extra_metadata: None,
+        clock_offset_ms: Some(body.clock_ms.saturating_sub(now.as_millisecond())),
+        inventory_interval_ms: Some(body.report_interval_ms),
+    };
+    if !state.store.touch_system(id, &seen, now).await? {
+        return Err(not_found(id));
+    }
+    let released = state.store.release_system_leases(id, now).await?;
+    state.wake.system(id);
+    state.wake.groups_changed(released.iter().map(|row| row.group));
+    Ok(Json(HelloAnswer { released: u32::try_from(released.len()).unwrap_or(u32::MAX) }))
+}
+
+/// What the system has: everything, or what has changed since a report before
+#[utoipa::path(
+    post, path = "/systems/{system_id}/inventory", tag = "agent", params(("system_id" = uuid::Uuid, Path)),
+    request_body = InventoryReport, responses((status = 200, body = InventoryAnswer)),
+)]
+pub(super) async fn report_inventory(
+    State(state): State<AppState>,
+    Id(id): Id<SystemId>,
+    Body(body): Body<InventoryReport, REPORT_LIMIT>,
+) -> Answer<Json<InventoryAnswer>> {
+    let before = state.store.system(id).await?.ok_or_else(|| not_found(id))?;
+    let datasets = body.datasets.into_iter().map(|dataset| ReportedDataset {
+        name: dataset.name,
+        properties: dataset.properties,
+        digest: dataset.digest,
+        history: dataset.history.map(|history| (history.snapshots, history.bookmarks)),
+    });
+    let report = Report {
+        sequence: body.sequence,
+        base: body.base,
+        datasets: datasets.collect(),
+        removed: body.removed,
+    };
+    let outcome = match state.store.apply_report(id, &report, state.now()).await {
+        Ok(outcome) => outcome,
+        Err(StoreError::NotFound { .. }) => return Err(not_found(id)),
+        Err(error) => return Err(error.into()),
+    };
+    let first = before.inventory_as_of.is_none();
+    // A report that was asked for confirms a transfer, also when it brings nothing new.
+    if outcome.accepted && (outcome.changed || before.report_wanted() || first) {
+        let groups = state.store.groups_of_system(id).await?;
+        state.wake.groups_changed(groups.into_iter().map(|row| row.group.id));
+    }
+    if outcome.accepted && outcome.changed {
+        let data = json!({
+            "system_id": id,
+            "system_hostname": before.hostname,
+            "datasets": report.datasets.len(),
+        });
+        state.events.publish("snapshot_reported", data).await;
+    }
+    Ok(Json(InventoryAnswer { accepted: outcome.accepted, resync: outcome.resync, need: outcome.need }))
+}
+
+/// Waits for transfers to carry out, or for the wish for a report
+#[utoipa::path(
+    post, path = "/systems/{system_id}/lease", tag = "agent", params(("system_id" = uuid::Uuid, Path)),
+    request_body = LeaseRequest, responses((status = 200, body = LeaseAnswer)),
+)]
+pub(super) async fn lease_transfers(
+    State(state): State<AppState>,
+    Id(id): Id<SystemId>,
+    Body(body): Body<LeaseRequest>,
+) -> Answer<Json<LeaseAnswer>> {
+    if body.wait_ms > LONGEST_WAIT_MS {
+        let detail = format!("the witness waits at most {LONGEST_WAIT_MS} milliseconds");
+        return Err(ApiError::at("/wait_ms", ErrorCode::ValueRange, detail));
+    }
+    if !state.store.touch_system(id, &SystemSeen::default(), state.now()).await? {
+        return Err(not_found(id));
+    }
+    let deadline = Instant::now() + Duration::from_millis(body.wait_ms);
+    let notify = state.wake.of_system(id);
+    let mut first_look = true;
+    loop {
+        let mut woken = std::pin::pin!(notify.notified());
+        // From here on a wake-up counts, so that none falls between looking and waiting.
+        woken.as_mut().enable();
+        let transfers = lease(&state, id, body.max.min(MOST_LEASES)).await?;
+        let system = state.store.system(id).await?.ok_or_else(|| not_found(id))?;
+        let wanted_at = system.report_wanted_at.filter(|_| system.report_wanted());
+        // A wish that was passed on already must not answer at once again and again, or a slow agent and the witness would
+        // turn in circles as fast as they can.
+        let asks = wanted_at.is_some_and(|at| state.wake.first_asked(id, at) || !first_look);
+        let over = Instant::now() >= deadline || state.shutdown.is_cancelled();
+        if !transfers.is_empty() || asks || over {
+            return Ok(Json(LeaseAnswer { transfers, report_now: wanted_at.is_some() }));
+        }
+        first_look = false;
+        let look = (Instant::now() + LOOK).min(deadline);
+        tokio::select! {
+            () = woken => {}
+            () = tokio::time::sleep_until(look) => {}
+            () = state.shutdown.cancelled() => {}
+        }
+    }
+}
+
+async fn lease(state: &AppState, id: SystemId, max: u32) -> Answer<Vec<LeasedTransfer>> {
+    if max == 0 || state.shutdown.is_cancelled() {
+        return Ok(Vec::new());
+    }
+    let now = state.now();
+    let until = lease_until(state, now)?;
+    let mut leased = Vec::new();
+    for row in state.store.lease_transfers(id, max, now, until).await? {
+        let group = row.group;
+        match prepared(state, &row).await? {
+            Ok(transfer) => leased.push(transfer),
+            Err(detail) => {
+                tracing::info!(transfer = %row.id, "not started: {detail}");
+                let outcome = Outcome::Stale { detail };
+                state.store.finish_transfer(row.id, row.generation, &outcome, now).await?;
+            }
+        }
+        state.wake.groups_changed([group]);
+    }
+    Ok(leased)
+}
+
+/// What the agent is told, or why the transfer is not started after all.
+async fn prepared(state: &AppState, row: &TransferRow) -> Answer<Result<LeasedTransfer, String>> {
+    let group = state.store.group(row.group).await?.map(|row| row.group);
+    if let Err(reason) = still_wanted(group.as_ref(), &row.step) {
+        return Ok(Err(reason.to_owned()));
+    }
+    let push = row.executor == row.source_system;
+    let other = if push { row.target_system } else { row.source_system };
+    let is_alone = row.source_system == row.target_system
+        || matches!(row.step.action, zfs_sync_core::plan::Action::SetAside { .. });
+    let peer = if is_alone {
+        None
+    } else {
+        let Some(peer) = state.store.system(other).await?.as_ref().and_then(address) else {
+            return Ok(Err("the other side has no address for ssh any more".to_owned()));
+        };
+        Some(peer)
+    };
+    Ok(Ok(LeasedTransfer {
+        id: row.id,
+        generation: row.generation,
+        lease_ms: u64::try_from(state.settings.lease.as_millis()).unwrap_or(u64::MAX),
+        step: row.step.clone(),
+        peer,
+        push,
+    }))
+}
+
+/// The end of a lease that begins now.
+pub(super) fn lease_until(state: &AppState, now: Timestamp) -> Answer<Timestamp> {
+    now.checked_add(state.settings.lease).map_err(ApiError::internal)
+}

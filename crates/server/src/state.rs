@@ -1,0 +1,69 @@
+//! What every handler and every background task shares.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::sync::{Mutex, watch};
+use tokio_util::sync::CancellationToken;
+use zfs_sync_core::time::{Clock, Timestamp};
+use zfs_sync_store::{NewAudit, Store};
+
+use crate::{auth::Actor, events::EventHub, settings::Settings, wake::Wake};
+
+/// Cheap to clone. Holds no truth: that is in the database, which other witnesses may share.
+#[derive(Clone, Debug)]
+pub(crate) struct AppState {
+    pub(crate) store: Store,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) wake: Wake,
+    pub(crate) events: EventHub,
+    /// Cancelled when the server stops: whoever waits for something else ends at once.
+    pub(crate) shutdown: CancellationToken,
+    /// One planning at a time in this process, so that a request and the background do not tell each other's transitions twice.
+    pub(crate) planning: Arc<Mutex<()>>,
+}
+
+impl AppState {
+    pub(crate) fn new(
+        store: Store,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let events = EventHub::new(store.clone(), Arc::clone(&clock));
+        let planning = Arc::new(Mutex::new(()));
+        Self { store, clock, settings: Arc::new(settings), wake: Wake::default(), events, shutdown, planning }
+    }
+
+    /// A count that moves whenever something is told to listeners.
+    pub(crate) fn watch_changes(&self) -> watch::Receiver<u64> {
+        self.events.watch_changes()
+    }
+
+    /// Cancelled when the server stops.
+    pub(crate) fn shutdown(&self) -> CancellationToken {
+        self.shutdown.clone()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Writes down who changed what. The change has happened already, so that a failure here is told to the log, not to the caller.
+    pub(crate) async fn audit(&self, actor: &Actor, action: &str, object: String, detail: Value) {
+        let entry = NewAudit {
+            actor: actor.name(),
+            action: action.to_owned(),
+            object,
+            detail,
+            request_id: Some(actor.origin.request_id.clone()),
+            address: actor.origin.address.clone(),
+        };
+        let NewAudit { actor, action, object, .. } = &entry;
+        tracing::info!(%actor, %action, %object, "{actor}: {action} {object}");
+        if let Err(error) = self.store.append_audit(&entry, self.now()).await {
+            tracing::error!(error = &error as &dyn std::error::Error, "could not write the audit entry");
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! The lease protocol, end to end over HTTP.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::testing::{Host, Reply, Witness, hello};
+
+async fn progress(witness: &Witness, host: &Host, transfer: &Value, bytes: u64) -> Reply {
+    let path = format!("/api/v1/transfers/{}/progress", transfer["id"].as_str().unwrap());
+    let body = json!({
+        "generation": transfer["generation"], "bytes": bytes, "total": 100, "rate": 5, "stage": "sending",
+        "resumed_from": null,
+    });
+    witness.call("POST", &path, Some(&host.key), Some(body)).await
+}
+
+async fn seeded(witness: &Witness) -> (Host, Host, Value) {
+    let (nas1, nas2) = witness.pair(true).await;
+    witness.plan().await;
+    assert_eq!(witness.lease(&nas2).await, Vec::<Value>::new(), "the source pushes");
+    let leased = witness.lease(&nas1).await;
+    assert_eq!(leased.len(), 1);
+    (nas1, nas2, leased[0].clone())
+}
+
+#[tokio::test]
+async fn a_transfer_goes_from_plan_to_success() {
+    let witness = Witness::start().await;
+    let (nas1, nas2, transfer) = seeded(&witness).await;
+    assert_eq!(
+        (&transfer["generation"], &transfer["push"], &transfer["lease_ms"]),
+        (&json!(1), &json!(true), &json!(15000))
+    );
+    assert_eq!(
+        transfer["peer"],
+        json!({ "hostname": "nas2", "ssh_hostname": "nas2", "ssh_user": null, "ssh_port": 22 })
+    );
+    assert_eq!(transfer["step"]["action"], "send");
+    assert_eq!(progress(&witness, &nas1, &transfer, 40).await.fine(), json!({ "cancel": false }));
+    let path = format!("/transfers/{}", transfer["id"].as_str().unwrap());
+    let shown = witness.get(&path).await.fine();
+    assert_eq!(
+        (&shown["bytes"], &shown["total"], &shown["stage"]),
+        (&json!(40), &json!(100), &json!("sending"))
+    );
+    assert_eq!(shown["summary"], "send tank/media@s1 in full, from nas1 to backup/media on nas2");
+
+    witness.advance(1);
+    let done = json!({ "outcome": "succeeded", "bytes": 100 });
+    assert_eq!(witness.result(&nas1, &transfer, done.clone()).await.fine()["state"], "succeeded");
+    assert_eq!(
+        witness.result(&nas1, &transfer, done).await.fine()["state"],
+        "succeeded",
+        "saying it again is no error"
+    );
+    // Both sides are asked for a report at once.
+    for host in [&nas1, &nas2] {
+        let answer = witness.agent(host, "lease", json!({ "max": 1, "wait_ms": 0 })).await.fine();
+        assert_eq!(answer, json!({ "transfers": [], "report_now": true }));
+    }
+    // Until they have come the step is not planned again.
+    witness.plan().await;
+    assert_eq!(witness.replicas().await[0].1, "syncing");
+    assert_eq!(witness.lease(&nas1).await, Vec::<Value>::new());
+    witness.advance(1);
+    witness.report(&nas2, &[("backup", &[]), ("backup/media", &[1])]).await;
+    witness.report(&nas1, &[("tank", &[]), ("tank/media", &[1])]).await;
+    witness.plan().await;
+    let expected = ("backup/media@nas2".into(), "in_sync".into(), "R_NO_NEW_SNAPSHOT".into());
+    assert_eq!(witness.replicas().await, [expected]);
+}
+
+#[tokio::test]
+async fn the_older_of_two_leases_counts_for_nothing() {
+    let witness = Witness::start().await;
+    let (nas1, _, old) = seeded(&witness).await;
+    assert_eq!(witness.lease(&nas1).await, Vec::<Value>::new(), "leased once");
+    witness.advance(16);
+    let expired = witness.state.store.expire_leases(witness.state.now()).await.unwrap();
+    assert_eq!(expired.len(), 1);
+    let new = witness.lease(&nas1).await.remove(0);
+    assert_eq!((&new["id"], &new["generation"]), (&old["id"], &json!(2)));
+    assert_eq!(progress(&witness, &nas1, &old, 1).await.refusal(), (409, "E_LEASE_LOST".into()));
+    for outcome in [json!({ "outcome": "succeeded" }), json!({ "outcome": "interrupted" })] {
+        assert_eq!(witness.result(&nas1, &old, outcome).await.refusal(), (409, "E_LEASE_LOST".into()));
+    }
+    assert_eq!(progress(&witness, &nas1, &new, 1).await.status, 200);
+    let failed = json!({ "outcome": "failed", "code": "E_SSH_UNREACHABLE", "detail": "no route", "retryable": true, "bytes": 7 });
+    assert_eq!(witness.result(&nas1, &old, failed).await.refusal(), (409, "E_LEASE_LOST".into()));
+    let shown = witness.get(&format!("/transfers/{}", new["id"].as_str().unwrap())).await.fine();
+    assert_eq!(
+        (&shown["state"], &shown["bytes"]),
+        (&json!("leased"), &json!(1)),
+        "the old lease changed nothing"
+    );
+    assert_eq!(witness.result(&nas1, &new, json!({ "outcome": "succeeded" })).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_restarted_agent_gives_its_leases_back() {
+    let witness = Witness::start().await;
+    let (nas1, _, old) = seeded(&witness).await;
+    assert_eq!(witness.agent(&nas1, "hello", hello()).await.fine(), json!({ "released": 1 }));
+    let new = witness.lease(&nas1).await.remove(0);
+    assert_eq!(new["generation"], 2);
+    let reply = witness.result(&nas1, &old, json!({ "outcome": "succeeded" })).await;
+    assert_eq!(reply.refusal(), (409, "E_LEASE_LOST".into()));
+}
+
+#[tokio::test]
+async fn another_system_can_not_speak_of_a_transfer() {
+    let witness = Witness::start().await;
+    let (nas1, nas2, transfer) = seeded(&witness).await;
+    assert_eq!(progress(&witness, &nas2, &transfer, 1).await.refusal(), (403, "E_FORBIDDEN".into()));
+    let reply = witness.result(&nas2, &transfer, json!({ "outcome": "succeeded" })).await;
+    assert_eq!(reply.refusal(), (403, "E_FORBIDDEN".into()));
+    let path = format!("/api/v1/transfers/{}", transfer["id"].as_str().unwrap());
+    assert_eq!(witness.call("GET", &path, Some(&nas2.key), None).await.status, 403);
+    assert_eq!(witness.call("GET", &path, Some(&nas1.key), None).await.status, 200);
+    let by_admin =
+        witness.call("POST", &format!("{path}/result"), Some(&witness.admin), Some(json!({}))).await;
+    assert_eq!(by_admin.refusal(), (403, "E_FORBIDDEN".into()), "not even an administrator makes up results");
+}
+
+#[tokio::test]
+async fn a_waiting_agent_is_answered_as_soon_as_there_is_work() {
+    let witness = Witness::start().await;
+    let (nas1, _) = witness.pair(true).await;
+    let waiting = witness.agent(&nas1, "lease", json!({ "max": 1, "wait_ms": 30_000 }));
+    let working = async {
+        // The first look of the other side is over when its sign of life is stored; planning comes after it or before it.
+        witness.plan().await;
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(20), async { tokio::join!(waiting, working).0 });
+    let answer = waited.await.expect("answered long before the wait is over").fine();
+    assert_eq!(answer["transfers"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_waiting_agent_is_let_go_when_the_witness_stops() {
+    let witness = Witness::start().await;
+    let (nas1, _) = witness.pair(false).await;
+    let waiting = witness.agent(&nas1, "lease", json!({ "max": 1, "wait_ms": 30_000 }));
+    let stopping = async { witness.state.shutdown.cancel() };
+    let waited = tokio::time::timeout(Duration::from_secs(20), async { tokio::join!(waiting, stopping).0 });
+    let answer = waited.await.expect("answered long before the wait is over").fine();
+    assert_eq!(answer, json!({ "transfers": [], "report_now": false }));
+}
+
+#[tokio::test]
+async fn a_wish_for_a_report_does_not_make_a_waiting_agent_spin() {
+    let witness = Witness::start().await;
+    let (nas1, _) = witness.pair(false).await;
+    witness.advance(1);
+    witness.state.store.want_report(nas1.id, witness.state.now()).await.unwrap();
+    let ask = || witness.agent(&nas1, "lease", json!({ "max": 1, "wait_ms": 30_000 }));
+    assert_eq!(ask().await.fine()["report_now"], true);
+    let began = tokio::time::Instant::now();
+    assert_eq!(ask().await.fine()["report_now"], true);
+    assert!(began.elapsed() >= Duration::from_millis(900), "repeated after a pause only");
+}
+
+#[tokio::test]
+async fn what_is_asked_of_a_lease_has_limits() {
+    let witness = Witness::start().await;
+    let nas1 = witness.enrol("nas1").await;
+    let reply = witness.agent(&nas1, "lease", json!({ "max": 1, "wait_ms": 30_001 })).await;
+    assert_eq!(reply.refusal(), (422, "E_VALUE_RANGE".into()));
+    let mut wrong = hello();
+    wrong["report_interval_ms"] = json!(0);
+    assert_eq!(witness.agent(&nas1, "hello", wrong).await.refusal(), (422, "E_VALUE_RANGE".into()));
+}
+
+#[tokio::test]
+async fn a_failure_waits_and_counts_until_data_moves() {
+    let witness = Witness::start().await;
+    let (nas1, _, mut transfer) = seeded(&witness).await;
+    let failed = |bytes: u64| json!({ "outcome": "failed", "code": "E_SSH_UNREACHABLE", "detail": "no route", "retryable": true, "bytes": bytes });
+    let shown = witness.result(&nas1, &transfer, failed(0)).await.fine();
+    assert_eq!((&shown["state"], &shown["attempts"]), (&json!("queued"), &json!(1)));
+    assert_eq!(witness.lease(&nas1).await, Vec::<Value>::new(), "it waits");
+    witness.plan().await;
+    let expected = ("backup/media@nas2".into(), "never_seeded".into(), "R_BACKOFF".into());
+    assert_eq!(witness.replicas().await, [expected], "and says so");
+    witness.advance(3);
+    transfer = witness.lease(&nas1).await.remove(0);
+    let shown = witness.result(&nas1, &transfer, failed(0)).await.fine();
+    assert_eq!(shown["attempts"], 2);
+    witness.advance(13);
+    transfer = witness.lease(&nas1).await.remove(0);
+    let shown = witness.result(&nas1, &transfer, failed(5)).await.fine();
+    assert_eq!(shown["attempts"], 0, "what moved counts as progress");
+    witness.advance(3);
+    assert_eq!(witness.lease(&nas1).await.len(), 1, "and the wait is the first again");
+}
+
+#[tokio::test]
+async fn too_many_failures_park_a_transfer_until_a_person_retries() {
+    let witness = Witness::start().await;
+    let (nas1, nas2, mut transfer) = seeded(&witness).await;
+    let full = json!({ "outcome": "failed", "code": "E_RECV_NO_SPACE", "detail": "out of space", "retryable": true, "bytes": 9 });
+    let mut last = Value::Null;
+    for attempt in 1..=9 {
+        last = witness.result(&nas1, &transfer, full.clone()).await.fine();
+        if attempt < 9 {
+            assert_eq!(last["state"], "queued", "attempt {attempt}: {last}");
+            witness.advance(1100);
+            transfer = witness.lease(&nas1).await.remove(0);
+        }
+    }
+    assert_eq!(
+        (&last["state"], &last["error_code"]),
+        (&json!("failed"), &json!("E_TRANSFER_RETRIES_EXHAUSTED"))
+    );
+    assert!(last["error_detail"].as_str().unwrap().contains("E_RECV_NO_SPACE"), "{last}");
+    for (host, datasets) in [(&nas1, "tank/media"), (&nas2, "backup")] {
+        witness.report(host, &[(datasets, if datasets == "backup" { &[] } else { &[1] })]).await;
+    }
+    witness.plan().await;
+    assert_eq!(witness.replicas().await[0].2, "R_PARKED");
+    assert_eq!(witness.lease(&nas1).await, Vec::<Value>::new());
+    let path = format!("/transfers/{}/retry", transfer["id"].as_str().unwrap());
+    assert_eq!(witness.post(&path, json!({})).await.fine()["state"], "queued");
+    assert_eq!(witness.lease(&nas1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_can_not_succeed_is_parked_at_once_and_execute_starts_it_again() {
+    let witness = Witness::start().await;
+    let (nas1, _, transfer) = seeded(&witness).await;
+    let failed = json!({ "outcome": "failed", "code": "E_ZFS_PERMISSION", "detail": "permission denied", "retryable": false });
+    assert_eq!(witness.result(&nas1, &transfer, failed).await.fine()["state"], "failed");
+    witness.plan().await;
+    assert_eq!(witness.replicas().await[0].2, "R_PARKED");
+    assert_eq!(witness.lease(&nas1).await, Vec::<Value>::new());
+    let executed = witness.post("/sync/prod/execute", json!({})).await.fine();
+    assert_eq!(executed["queued"].as_array().unwrap().len(), 1);
+    assert_eq!(witness.lease(&nas1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_unknown_code_of_failure_is_refused() {
+    let witness = Witness::start().await;
+    let (nas1, _, transfer) = seeded(&witness).await;
+    let failed = json!({ "outcome": "failed", "code": "E_MADE_UP", "detail": "x", "retryable": true });
+    assert_eq!(witness.result(&nas1, &transfer, failed).await.refusal(), (404, "E_CODE_UNKNOWN".into()));
+}
+
+#[tokio::test]
+async fn an_interrupted_transfer_is_queued_at_once() {
+    let witness = Witness::start().await;
+    let (nas1, _, transfer) = seeded(&witness).await;
+    assert_eq!(
+        witness.result(&nas1, &transfer, json!({ "outcome": "interrupted" })).await.fine()["state"],
+        "queued"
+    );
+    assert_eq!(witness.lease(&nas1).await[0]["generation"], 2);
+}
+
+#[tokio::test]
+async fn cancelling_stops_the_agent_and_holds_the_replica() {
+    let witness = Witness::start().await;
+    let (nas1, _, transfer) = seeded(&witness).await;
+    let path = format!("/transfers/{}/cancel", transfer["id"].as_str().unwrap());
+    assert_eq!(witness.post(&path, json!({})).await.fine()["cancel_requested"], true);
+    assert_eq!(progress(&witness, &nas1, &transfer, 1).await.fine(), json!({ "cancel": true }));
+    assert_eq!(
+        witness.result(&nas1, &transfer, json!({ "outcome": "cancelled" })).await.fine()["state"],
+        "cancelled"
+    );
+    assert_eq!(witness.post(&path, json!({})).await.refusal(), (409, "E_TRANSFER_FINISHED".into()));
+    witness.plan().await;
+    assert_eq!(witness.replicas().await[0].2, "R_PARKED");
+    assert_eq!(witness.lease(&nas1).await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn nothing_starts_for_a_group_that_was_disabled_meanwhile() {
+    let witness = Witness::start().await;
+    let (nas1, _) = witness.pair(true).await;
+    witness.plan().await;
+    let group = witness.get("/sync-groups").await.fine()[0]["id"].as_str().unwrap().to_owned();
+    let path = format!("/api/v1/sync-groups/{group}");
+    let enable =
+        |enabled: bool| witness.call("PUT", &path, Some(&witness.admin), Some(json!({ "enabled": enabled })));
+    enable(false).await.fine();
+    assert_eq!(witness.lease(&nas1).await, Vec::<Value>::new());
+    witness.plan().await;
+    assert_eq!(witness.replicas().await[0].1, "paused");
+    enable(true).await.fine();
+    witness.plan().await;
+    assert_eq!(witness.lease(&nas1).await.len(), 1, "it is planned anew, not parked");
+}
+
+#[tokio::test]
+async fn the_target_pulls_where_only_the_source_has_an_address() {
+    let witness = Witness::start().await;
+    let (nas1, nas2) = witness.pair(true).await;
+    let path = format!("/api/v1/systems/{}", nas2.id);
+    let cleared = json!({ "ssh_hostname": null });
+    witness.call("PUT", &path, Some(&witness.admin), Some(cleared.clone())).await.fine();
+    witness.plan().await;
+    assert_eq!(witness.lease(&nas1).await, Vec::<Value>::new());
+    let leased = witness.lease(&nas2).await.remove(0);
+    assert_eq!((&leased["push"], &leased["peer"]["hostname"]), (&json!(false), &json!("nas1")));
+    witness.result(&nas2, &leased, json!({ "outcome": "stale", "detail": "x" })).await.fine();
+
+    let path = format!("/api/v1/systems/{}", nas1.id);
+    witness.call("PUT", &path, Some(&witness.admin), Some(cleared)).await.fine();
+    witness.plan().await;
+    let why = witness.get("/why?replica=backup/media@nas2").await.fine();
+    assert_eq!((&why[0]["state"], &why[0]["reason"]), (&json!("never_seeded"), &json!("R_PARKED")));
+    assert!(why[0]["report"]["next"].as_str().unwrap().contains("ssh_hostname"), "{why}");
+    for host in [&nas1, &nas2] {
+        assert_eq!(witness.lease(host).await, Vec::<Value>::new());
+    }
+}

@@ -1,0 +1,226 @@
+//! From reports to states and steps.
+
+use serde_json::{Value, json};
+
+use crate::{
+    background::Planner,
+    testing::{Witness, dataset},
+};
+
+#[tokio::test]
+async fn reports_wake_the_planner_which_queues_what_is_to_be_done() {
+    let witness = Witness::start().await;
+    let (nas1, _) = witness.pair(true).await;
+    let mut planner = Planner::default();
+    planner.pass(&witness.state).await.unwrap();
+    assert_eq!(witness.replicas().await[0].1, "syncing");
+    let leased = witness.lease(&nas1).await;
+    assert_eq!(leased.len(), 1);
+    witness.result(&nas1, &leased[0], json!({ "outcome": "stale", "detail": "moved" })).await.fine();
+    assert!(!witness.state.wake.take_changed().is_empty(), "a result makes the group look again");
+    witness.report(&nas1, &[("tank", &[]), ("tank/media", &[1, 2])]).await;
+    planner.pass(&witness.state).await.unwrap();
+    assert_eq!(witness.lease(&nas1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_group_that_does_not_start_by_itself_waits_for_a_person() {
+    let witness = Witness::start().await;
+    let (nas1, _) = witness.pair(false).await;
+    witness.plan().await;
+    let expected = ("backup/media@nas2".into(), "never_seeded".into(), "R_MANUAL_MODE".into());
+    assert_eq!(witness.replicas().await, [expected]);
+    assert_eq!(witness.lease(&nas1).await, Vec::<Value>::new());
+
+    let plan = witness.post("/sync/prod/plan", json!({})).await.fine();
+    assert_eq!(plan["destroys"], json!([]));
+    assert_eq!(
+        plan["steps"][0]["commands"],
+        json!([
+            "zfs send -L -c -e tank/media@s1 | ssh nas2 'zfs receive -s -u -o readonly=on -o canmount=noauto -x mountpoint \
+             -x sharenfs -x sharesmb -x quota -x refquota -x reservation -x refreservation backup/media'"
+        ])
+    );
+    assert_eq!(witness.lease(&nas1).await, Vec::<Value>::new(), "planning starts nothing");
+
+    let stale = witness.post("/sync/prod/execute", json!({ "fingerprint": "0" })).await;
+    assert_eq!(stale.refusal(), (412, "E_PLAN_STALE".into()));
+    let body = json!({ "fingerprint": plan["fingerprint"] });
+    let executed = witness.post("/sync/prod/execute", body).await.fine();
+    assert_eq!(executed["queued"].as_array().unwrap().len(), 1);
+    assert_eq!(witness.replicas().await[0].1, "syncing");
+    let again = witness.post("/sync/prod/execute", json!({})).await.fine();
+    assert_eq!((&again["queued"], &again["already_running"]), (&json!([]), &json!(1)));
+    assert_eq!(witness.lease(&nas1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_check_counts_and_starts_nothing() {
+    let witness = Witness::start().await;
+    let (nas1, nas2) = witness.pair(false).await;
+    let check = witness.post("/sync/prod/check", json!({})).await.fine();
+    assert_eq!((&check["in_sync"], &check["counts"]), (&json!(false), &json!({ "never_seeded": 1 })));
+    assert_eq!(check["suppressed"], json!({ "R_MANUAL_MODE": 1 }));
+    witness.report(&nas2, &[("backup", &[]), ("backup/media", &[1])]).await;
+    let check = witness.post("/sync/prod/check", json!({})).await.fine();
+    assert_eq!((&check["in_sync"], &check["counts"]), (&json!(true), &json!({ "in_sync": 1 })));
+    assert_eq!(witness.lease(&nas1).await, Vec::<Value>::new());
+    let unknown = witness.post("/sync/nothing/check", json!({})).await;
+    assert_eq!(unknown.refusal(), (404, "E_GROUP_NOT_FOUND".into()));
+}
+
+#[tokio::test]
+async fn a_group_without_any_replica_is_not_in_sync() {
+    let witness = Witness::start().await;
+    witness.pair(false).await;
+    witness
+        .group(json!({ "name": "empty", "systems": ["nas1", "nas2"], "source_of_truth": "nas1", "datasets": ["tank/none"] }))
+        .await;
+    let check = witness.post("/sync/empty/check", json!({})).await.fine();
+    assert_eq!(check["in_sync"], false);
+    assert_eq!(check["warnings"][0]["code"], "W_SELECTOR_EMPTY");
+}
+
+#[tokio::test]
+async fn a_silent_system_makes_its_replicas_unknown() {
+    let witness = Witness::start().await;
+    let (nas1, nas2) = witness.pair(true).await;
+    witness.report(&nas2, &[("backup", &[]), ("backup/media", &[1])]).await;
+    let mut planner = Planner::default();
+    planner.pass(&witness.state).await.unwrap();
+    assert_eq!(witness.replicas().await[0].1, "in_sync");
+    witness.advance(5);
+    planner.pass(&witness.state).await.unwrap();
+    assert_eq!(
+        witness.replicas().await[0].1,
+        "in_sync",
+        "three report intervals, at least five seconds, are no silence"
+    );
+    witness.advance(1);
+    planner.pass(&witness.state).await.unwrap();
+    let expected = ("backup/media@nas2".into(), "unknown".into(), "R_AGENT_OFFLINE".into());
+    assert_eq!(witness.replicas().await, [expected]);
+    let status = witness.get("/status").await.fine();
+    assert_eq!(
+        (&status["replicas"], &status["systems"]),
+        (&json!({ "unknown": 1 }), &json!({ "offline": 2 }))
+    );
+    assert_eq!(status["attention"][0]["target"], "backup/media");
+    // They are heard of again.
+    witness.report(&nas1, &[("tank", &[]), ("tank/media", &[1])]).await;
+    witness.report(&nas2, &[("backup", &[]), ("backup/media", &[1])]).await;
+    planner.pass(&witness.state).await.unwrap();
+    assert_eq!(witness.replicas().await[0].1, "in_sync");
+}
+
+#[tokio::test]
+async fn an_unchanged_fleet_is_not_planned_again_until_its_time_comes() {
+    let witness = Witness::start().await;
+    let (nas1, nas2) = witness.pair(true).await;
+    witness.report(&nas2, &[("backup", &[]), ("backup/media", &[1])]).await;
+    let mut planner = Planner::default();
+    planner.pass(&witness.state).await.unwrap();
+    // Somebody removes what the planner has stored; only planning brings it back.
+    let group = witness.state.store.groups().await.unwrap().remove(0).group.id;
+    let forget = async || witness.state.store.store_replicas(group, &[], witness.state.now()).await.unwrap();
+    forget().await;
+    for _ in 0..3 {
+        witness.advance(1);
+        for (host, sequence) in [(&nas1, 1), (&nas2, 2)] {
+            let row = witness.state.store.system(host.id).await.unwrap().unwrap();
+            let base = row.inventory_sequence.unwrap();
+            assert!(base >= sequence);
+            let delta = json!({ "sequence": base + 1, "base": base, "datasets": [] });
+            assert_eq!(witness.agent(host, "inventory", delta).await.fine()["accepted"], true);
+        }
+        planner.pass(&witness.state).await.unwrap();
+        assert_eq!(witness.replicas().await, [], "nothing has changed");
+    }
+    witness.advance(300);
+    planner.pass(&witness.state).await.unwrap();
+    assert_eq!(witness.replicas().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_diverged_replica_is_set_aside_only_when_a_person_says_so() {
+    let witness = Witness::start().await;
+    let (nas1, nas2) = witness.pair(true).await;
+    witness.report(&nas1, &[("tank", &[]), ("tank/media", &[1, 2])]).await;
+    witness.report(&nas2, &[("backup", &[]), ("backup/media", &[1, 7])]).await;
+    witness.plan().await;
+    let expected = ("backup/media@nas2".into(), "diverged".into(), "R_DIVERGED".into());
+    assert_eq!(witness.replicas().await, [expected]);
+    for (selector, code) in [
+        ("backup/media", "E_SELECTOR_INVALID"),
+        ("backup/media@nas9", "E_SYSTEM_NOT_FOUND"),
+        ("backup/other@nas2", "E_REPLICA_NOT_FOUND"),
+        ("back$up@nas2", "E_NAME_INVALID"),
+    ] {
+        let reply = witness.post("/sync/prod/execute", json!({ "keep_both": [selector] })).await;
+        assert_eq!(reply.refusal().1, code);
+        assert_eq!(reply.fields()[0].0, "/keep_both/0");
+    }
+    let nothing = witness.post("/sync/prod/execute", json!({})).await.fine();
+    assert_eq!((&nothing["queued"], &nothing["suppressed"]), (&json!([]), &json!({ "R_DIVERGED": 1 })));
+    let body = json!({ "keep_both": ["tank/media@nas2"] });
+    let executed = witness.post("/sync/prod/execute", body).await.fine();
+    assert_eq!(executed["queued"].as_array().unwrap().len(), 1);
+    let leased = witness.lease(&nas2).await.remove(0);
+    assert_eq!((&leased["step"]["action"], &leased["peer"]), (&json!("set_aside"), &Value::Null));
+    assert_eq!(leased["step"]["rename_to"], "backup/media.aside-20260101T000000Z");
+}
+
+#[tokio::test]
+async fn why_answers_for_both_names_and_says_what_is_missing() {
+    let witness = Witness::start().await;
+    let (_, nas2) = witness.pair(false).await;
+    witness.plan().await;
+    for replica in ["backup/media@nas2", "tank/media@nas2", &format!("tank/media@{}", nas2.id)] {
+        let why = witness.get(&format!("/why?replica={replica}")).await.fine();
+        assert_eq!(why[0]["target_system"], "nas2", "{replica}");
+        assert!(!why[0]["report"]["facts"].as_array().unwrap().is_empty());
+    }
+    for (replica, status, code) in [
+        ("nonsense", 400, "E_SELECTOR_INVALID"),
+        ("tank/media@nas9", 404, "E_SYSTEM_NOT_FOUND"),
+        ("tank/media@nas1", 404, "E_REPLICA_NOT_FOUND"),
+        ("tank/..@nas2", 422, "E_NAME_INVALID"),
+    ] {
+        let reply = witness.get(&format!("/why?replica={replica}")).await;
+        assert_eq!(reply.refusal(), (status, code.to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn a_delta_on_an_unknown_report_is_answered_with_the_wish_for_everything() {
+    let witness = Witness::start().await;
+    let nas1 = witness.enrol("nas1").await;
+    let delta = json!({ "sequence": 5, "base": 4, "datasets": [dataset("tank", &[1])] });
+    let answer = witness.agent(&nas1, "inventory", delta).await.fine();
+    assert_eq!((&answer["accepted"], &answer["resync"]), (&json!(false), &json!(true)));
+    let mut bare = dataset("tank", &[1]);
+    bare.as_object_mut().unwrap().remove("history");
+    let answer =
+        witness.agent(&nas1, "inventory", json!({ "sequence": 1, "base": null, "datasets": [bare] })).await;
+    assert_eq!(answer.fine()["need"], json!(["tank"]));
+}
+
+#[tokio::test]
+async fn a_send_that_was_parked_does_not_keep_its_target_from_being_set_aside() {
+    let witness = Witness::start().await;
+    let (nas1, nas2) = witness.pair(true).await;
+    witness.plan().await;
+    let transfer = witness.lease(&nas1).await.remove(0);
+    let failed =
+        json!({ "outcome": "failed", "code": "E_RECV_TARGET_NEWER", "detail": "newer", "retryable": false });
+    witness.result(&nas1, &transfer, failed).await.fine();
+    witness.report(&nas2, &[("backup", &[]), ("backup/media", &[7])]).await;
+    witness.plan().await;
+    assert_eq!(witness.replicas().await[0].1, "diverged");
+    let group = witness.get("/sync-groups").await.fine()[0]["id"].as_str().unwrap().to_owned();
+    let path = format!("/api/v1/sync-groups/{group}");
+    let policy = json!({ "on_divergence": "keep_both" });
+    witness.call("PUT", &path, Some(&witness.admin), Some(policy)).await.fine();
+    witness.plan().await;
+    assert_eq!(witness.lease(&nas2).await[0]["step"]["action"], "set_aside");
+}

@@ -1,0 +1,79 @@
+//! Transfers as they are shown.
+
+use zfs_sync_api::v1::transfer::Transfer;
+use zfs_sync_core::plan::{Action, Step};
+use zfs_sync_store::{TransferFilter, TransferRow, TransferState};
+
+use super::Directory;
+use crate::{error::Answer, state::AppState};
+
+/// A step in one sentence.
+pub(crate) fn summary(step: &Step, directory: &Directory) -> String {
+    let Step { source, target, .. } = step;
+    let (from, to) = (directory.hostname(step.source_system), directory.hostname(step.target_system));
+    match &step.action {
+        Action::SetAside { rename_to, .. } => {
+            format!("rename {target} on {to} to {rename_to}, with all it holds")
+        }
+        Action::Send(send) => {
+            let end = &send.to.label;
+            let what = match (&send.base, send.resume) {
+                (_, true) => format!("continue {source}@{end}"),
+                (None, false) => format!("send {source}@{end} in full"),
+                (Some(_), false) if send.snapshots > 1 => {
+                    format!("send {} snapshots of {source} up to @{end}", send.snapshots)
+                }
+                (Some(base), false) => format!("send {source} from @{} to @{end}", base.point().label),
+            };
+            format!("{what}, from {from} to {target} on {to}")
+        }
+    }
+}
+
+/// One transfer.
+pub(crate) fn show_transfer(row: TransferRow, directory: &Directory) -> Transfer {
+    Transfer {
+        id: row.id,
+        group_id: row.group,
+        source_system: directory.hostname(row.source_system),
+        target_system: directory.hostname(row.target_system),
+        executor: directory.hostname(row.executor),
+        source: row.source.to_string(),
+        target: row.target.to_string(),
+        summary: summary(&row.step, directory),
+        state: row.state.as_str().to_owned(),
+        generation: row.generation,
+        attempts: row.attempts,
+        next_attempt_at: (row.state == TransferState::Queued).then_some(row.next_attempt_at),
+        cancel_requested: row.cancel_requested,
+        bytes: row.bytes,
+        total: row.total,
+        rate: row.rate.unwrap_or(0),
+        stage: row.stage,
+        resumed_from: row.resumed_from,
+        error_code: row.error_code,
+        error_detail: row.error_detail,
+        created_at: row.created_at,
+        started_at: row.started_at,
+        updated_at: row.updated_at,
+        finished_at: row.finished_at,
+        step: row.step,
+    }
+}
+
+/// Transfers that are queued or leased.
+pub(crate) fn unfinished_transfers(limit: u64) -> TransferFilter {
+    TransferFilter { unfinished: Some(true), limit: Some(limit), ..TransferFilter::default() }
+}
+
+/// Transfers that have ended.
+pub(crate) fn finished_transfers(limit: u64) -> TransferFilter {
+    TransferFilter { unfinished: Some(false), limit: Some(limit), ..TransferFilter::default() }
+}
+
+/// Transfers, newest first.
+pub(crate) async fn transfers(state: &AppState, filter: &TransferFilter) -> Answer<Vec<Transfer>> {
+    let directory = Directory::load(state).await?;
+    let rows = state.store.transfers(filter).await?;
+    Ok(rows.into_iter().map(|row| show_transfer(row, &directory)).collect())
+}

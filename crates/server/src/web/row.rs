@@ -1,0 +1,264 @@
+//! What tables show: wire types with their figures put into words.
+
+use std::collections::BTreeMap;
+
+use zfs_sync_api::v1::{group::Group, replica::Replica, system::System, transfer::Transfer};
+use zfs_sync_core::{plan::ReplicaState, size::ByteCount, time::Timestamp};
+
+/// `12 m ago`; `never` without a time.
+pub(super) fn ago(time: Option<Timestamp>, now: Timestamp) -> String {
+    time.map_or_else(|| "never".to_owned(), |time| format!("{} ago", span(time, now)))
+}
+
+/// `12 m`, from one time to another; nothing is ever negative, clocks differ.
+fn span(from: Timestamp, to: Timestamp) -> String {
+    let seconds = (to.as_second() - from.as_second()).max(0);
+    match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7199 => format!("{} m", seconds / 60),
+        7200..=172_799 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86400),
+    }
+}
+
+fn clock(time: Timestamp) -> String {
+    time.strftime("%H:%M:%S").to_string()
+}
+
+/// `2 diverged, 5 behind, 193 in sync`: worst first.
+pub(super) fn counts_in_words(counts: &BTreeMap<String, u64>) -> String {
+    let words: Vec<String> =
+        by_severity(counts).into_iter().map(|(state, count)| format!("{count} {}", state.words())).collect();
+    if words.is_empty() { "no replicas yet".to_owned() } else { words.join(", ") }
+}
+
+/// States with their counts, worst first, without zeros.
+pub(super) fn by_severity(counts: &BTreeMap<String, u64>) -> Vec<(ReplicaState, u64)> {
+    use ReplicaState::{Behind, Diverged, InSync, NeverSeeded, Paused, Syncing, Unknown};
+    [Diverged, Unknown, NeverSeeded, Behind, Syncing, Paused, InSync]
+        .into_iter()
+        .filter_map(|state| {
+            counts.get(state.as_str()).filter(|count| **count > 0).map(|count| (state, *count))
+        })
+        .collect()
+}
+
+/// Where a replica is explained.
+fn why_link(replica: &Replica) -> String {
+    let query: String = format!("{}@{}", replica.target, replica.target_system)
+        .bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' | b'@' | b':' => {
+                char::from(byte).to_string()
+            }
+            _ => format!("%{byte:02X}"),
+        })
+        .collect();
+    format!("/dashboard/why?replica={query}")
+}
+
+/// A replica in a list.
+#[derive(Debug)]
+pub(super) struct ReplicaRow {
+    pub(super) link: String,
+    pub(super) since: String,
+    /// The recovery point's age, or why there is none.
+    pub(super) age: String,
+    pub(super) replica: Replica,
+}
+
+impl ReplicaRow {
+    pub(super) fn new(replica: Replica, now: Timestamp) -> Self {
+        let age = match replica.recovery_point {
+            Some(point) => format!("{} old", span(point, now)),
+            None => "no recovery point".to_owned(),
+        };
+        let age =
+            if replica.snapshot_lag > 0 { format!("{age}, {} behind", replica.snapshot_lag) } else { age };
+        Self { link: why_link(&replica), since: ago(Some(replica.since), now), age, replica }
+    }
+}
+
+/// A dataset across systems.
+#[derive(Debug)]
+pub(super) struct MatrixRow {
+    pub(super) dataset: String,
+    pub(super) cells: Vec<Option<ReplicaRow>>,
+}
+
+impl MatrixRow {
+    /// Rows by dataset, columns in the order of `targets`.
+    pub(super) fn matrix(replicas: Vec<Replica>, targets: &[String], now: Timestamp) -> Vec<Self> {
+        let mut rows: BTreeMap<String, Vec<Option<ReplicaRow>>> = BTreeMap::new();
+        for replica in replicas {
+            let Some(column) = targets.iter().position(|target| *target == replica.target_system) else {
+                continue;
+            };
+            let cells =
+                rows.entry(replica.source.clone()).or_insert_with(|| targets.iter().map(|_| None).collect());
+            cells[column] = Some(ReplicaRow::new(replica, now));
+        }
+        rows.into_iter().map(|(dataset, cells)| Self { dataset, cells }).collect()
+    }
+}
+
+/// A system in a list.
+#[derive(Debug)]
+pub(super) struct SystemRow {
+    pub(super) last_seen: String,
+    pub(super) inventory: String,
+    pub(super) zfs: String,
+    pub(super) agent: String,
+    pub(super) system: System,
+}
+
+impl SystemRow {
+    pub(super) fn new(system: System, now: Timestamp) -> Self {
+        Self {
+            last_seen: ago(system.last_seen, now),
+            inventory: ago(system.inventory_as_of, now),
+            zfs: system.zfs_version.clone().unwrap_or_else(|| "unknown".into()),
+            agent: system.agent_version.clone().unwrap_or_else(|| "none".into()),
+            system,
+        }
+    }
+}
+
+/// A group in a list.
+#[derive(Debug)]
+pub(super) struct GroupRow {
+    pub(super) systems: String,
+    pub(super) patterns: String,
+    pub(super) counts: String,
+    pub(super) group: Group,
+}
+
+impl GroupRow {
+    pub(super) fn new(group: Group) -> Self {
+        let names: Vec<&str> = group.systems.iter().map(|member| member.hostname.as_str()).collect();
+        let patterns: Vec<&str> =
+            group.datasets.iter().map(zfs_sync_core::pattern::DatasetPattern::as_str).collect();
+        Self {
+            systems: names.join(", "),
+            patterns: patterns.join(", "),
+            counts: counts_in_words(&group.replicas),
+            group,
+        }
+    }
+}
+
+/// A transfer in a list.
+#[derive(Debug)]
+pub(super) struct TransferRow {
+    pub(super) state: String,
+    pub(super) percent: Option<u64>,
+    pub(super) bytes: String,
+    pub(super) rate: String,
+    pub(super) error: String,
+    pub(super) next_attempt: Option<String>,
+    pub(super) finished: String,
+    pub(super) transfer: Transfer,
+}
+
+impl TransferRow {
+    pub(super) fn new(transfer: Transfer, now: Timestamp) -> Self {
+        let state = match transfer.state.as_str() {
+            "leased" => "running",
+            "queued" if transfer.attempts > 0 => "waiting to try again",
+            "stale" => "planned anew",
+            other => other,
+        };
+        let total = transfer.total.filter(|total| *total > 0);
+        // An estimate can be too small; more than 99 % is only said of what has ended.
+        let percent = total
+            .filter(|_| transfer.state == "leased")
+            .map(|total| (transfer.bytes.saturating_mul(100) / total).min(99));
+        let mut bytes = ByteCount(transfer.bytes).to_string();
+        if let Some(total) = total.filter(|_| transfer.finished_at.is_none()) {
+            bytes = format!("{bytes} of ~{}", ByteCount(total));
+        }
+        if let Some(resumed) = transfer.resumed_from {
+            bytes = format!("{bytes}, resumed after {}", ByteCount(resumed));
+        }
+        let rate = if transfer.state == "leased" && transfer.rate > 0 {
+            format!("{}/s", ByteCount(transfer.rate))
+        } else {
+            "–".to_owned()
+        };
+        let error = transfer
+            .error_detail
+            .as_deref()
+            .unwrap_or_default()
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        let next_attempt =
+            transfer.next_attempt_at.filter(|at| transfer.finished_at.is_none() && *at > now).map(clock);
+        Self {
+            state: state.to_owned(),
+            percent,
+            bytes,
+            rate,
+            error,
+            next_attempt,
+            finished: ago(transfer.finished_at, now),
+            transfer,
+        }
+    }
+}
+
+/// A replica with its whole trace.
+#[derive(Debug)]
+pub(super) struct WhyRow {
+    pub(super) since: String,
+    pub(super) facts: Vec<String>,
+    pub(super) only_on_target: String,
+    pub(super) replica: Replica,
+}
+
+impl WhyRow {
+    pub(super) fn new(replica: Replica, now: Timestamp) -> Self {
+        let facts = replica.report.facts.iter().map(|fact| match fact.as_of {
+            Some(as_of) => format!("{} (as of {})", fact.text, ago(Some(as_of), now)),
+            None => fact.text.clone(),
+        });
+        Self {
+            since: ago(Some(replica.since), now),
+            facts: facts.collect(),
+            only_on_target: replica.report.only_on_target.join(", "),
+            replica,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(0, "0 s")]
+    #[case(119, "119 s")]
+    #[case(120, "2 m")]
+    #[case(7200, "2 h")]
+    #[case(172_800, "2 d")]
+    #[case(-5, "0 s")]
+    fn spans_are_short_and_never_negative(#[case] seconds: i64, #[case] expected: &str) {
+        let start = Timestamp::from_second(1_000_000).unwrap();
+        let end = Timestamp::from_second(1_000_000 + seconds).unwrap();
+        assert_eq!(span(start, end), expected);
+    }
+
+    #[test]
+    fn counts_begin_with_the_worst() {
+        let counts = BTreeMap::from([
+            ("in_sync".to_owned(), 193),
+            ("diverged".to_owned(), 2),
+            ("behind".to_owned(), 0),
+        ]);
+        assert_eq!(counts_in_words(&counts), "2 diverged, 193 in sync");
+        assert_eq!(counts_in_words(&BTreeMap::new()), "no replicas yet");
+    }
+}
