@@ -1,0 +1,76 @@
+//! Follows an execution for the witness and for the ledger.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use zfs_sync_core::ids::TransferId;
+use zfs_sync_zfs::pipeline::ProgressCounter;
+
+use crate::{
+    engine::{HoldNote, RecordError, Stage, Watcher},
+    ledger::Ledger,
+};
+
+/// What is known of an execution besides its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Progress {
+    pub(super) stage: Stage,
+    pub(super) total: Option<u64>,
+    pub(super) resumed_from: Option<u64>,
+}
+
+/// One transfer's watcher.
+#[derive(Debug)]
+pub(super) struct LedgerWatcher {
+    transfer: TransferId,
+    ledger: Arc<Ledger>,
+    counter: ProgressCounter,
+    progress: Mutex<Progress>,
+}
+
+impl LedgerWatcher {
+    pub(super) fn new(transfer: TransferId, ledger: Arc<Ledger>) -> Self {
+        let progress = Mutex::new(Progress { stage: Stage::Preparing, total: None, resumed_from: None });
+        Self { transfer, ledger, counter: ProgressCounter::new(), progress }
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        *self.progress.lock().expect("no holder of this lock panics")
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Progress)) {
+        change(&mut self.progress.lock().expect("no holder of this lock panics"));
+    }
+}
+
+#[async_trait]
+impl Watcher for LedgerWatcher {
+    fn counter(&self) -> &ProgressCounter {
+        &self.counter
+    }
+
+    fn stage(&self, stage: Stage) {
+        self.change(|progress| progress.stage = stage);
+    }
+
+    fn expect(&self, total: Option<u64>, resumed_from: Option<u64>) {
+        self.change(|progress| *progress = Progress { total, resumed_from, ..*progress });
+    }
+
+    fn warn(&self, text: &str) {
+        tracing::warn!(transfer.id = %self.transfer, "{text}");
+    }
+
+    async fn record(&self, note: HoldNote) -> Result<(), RecordError> {
+        let (ledger, transfer) = (Arc::clone(&self.ledger), self.transfer);
+        let written = tokio::task::spawn_blocking(move || ledger.note_hold(transfer, note)).await;
+        match written {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(RecordError(match std::error::Error::source(&error) {
+                Some(cause) => format!("{error}: {cause}"),
+                None => error.to_string(),
+            })),
+            Err(error) => Err(RecordError(error.to_string())),
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Executes one step between two hosts. Needs no witness: the command line's `replicate` uses it as agents do.
+//!
+//! # Design
+//!
+//! The plan is a proposal, made from reports that have an age. So the engine reads both sides anew, chooses the way from
+//! what it sees (`route`), protects what the stream needs, moves the data, reads the target back, and tidies up
+//! ([`settle`]). It never remembers: every part looks at the present state and may run any number of times, so a crash
+//! anywhere is mended by executing again.
+//!
+//! # Failure modes
+//!
+//! - Both hosts, or this process, may die between any two commands. What is left then: step holds on the source, a partial
+//!   receive on the target, a bookmark for a snapshot that never arrived. The [`Watcher`] has written holds down *before*
+//!   they were placed; [`settle()`] removes what nobody needs any more, and keeps what a waiting partial receive needs.
+//! - `zfs receive` may exit with 1 after everything arrived (a mount that failed) and with 0 when nothing did. Only the
+//!   GUID on the target counts.
+//! - Somebody else may change either side meanwhile. Then the step is *stale* and a new plan decides; never this module.
+
+mod failure;
+mod route;
+mod send;
+mod set_aside;
+mod settle;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use std::{
+    fmt,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+use zfs_sync_api::v1::agent::TransferOutcome;
+use zfs_sync_core::{
+    guid::Guid,
+    name::{DatasetName, Label},
+    plan::{Action, Protection, Step},
+};
+use zfs_sync_zfs::{
+    command::Command, error::Error, features::Features, pipeline::ProgressCounter, runner::Runner,
+};
+
+use self::failure::Failure;
+pub use self::settle::{Settled, settle};
+
+/// The two hosts of a step; they may be one.
+#[derive(Clone, Copy, Debug)]
+pub struct Sides<'a> {
+    /// Where the data is.
+    pub source: &'a dyn Runner,
+    /// Where it is to be.
+    pub target: &'a dyn Runner,
+    /// What the source's ZFS can do.
+    pub source_features: &'a Features,
+    /// What the target's ZFS can do.
+    pub target_features: &'a Features,
+}
+
+/// What an execution is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Reads both sides and protects what the stream needs.
+    Preparing,
+    /// Moves data.
+    Sending,
+    /// Reads the target back.
+    Verifying,
+    /// Moves holds and bookmarks on.
+    Finishing,
+}
+
+impl Stage {
+    /// As in progress reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Preparing => "preparing",
+            Self::Sending => "sending",
+            Self::Verifying => "verifying",
+            Self::Finishing => "finishing",
+        }
+    }
+}
+
+/// One of the two hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// Where the data is.
+    Source,
+    /// Where it is to be.
+    Target,
+}
+
+/// A hold that is about to be placed.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct HoldNote {
+    /// On which host.
+    pub side: Side,
+    /// On which dataset.
+    pub dataset: DatasetName,
+    /// On which snapshot.
+    pub guid: Guid,
+    /// What it is called now.
+    pub label: Label,
+    /// The tag.
+    pub tag: String,
+}
+
+/// What a [`Watcher`] could not write down.
+#[derive(Debug, thiserror::Error)]
+#[error("could not write down what is about to be done: {0}")]
+pub struct RecordError(pub String);
+
+/// Follows an execution. Everything but [`Self::record`] returns at once.
+#[async_trait]
+pub trait Watcher: Send + Sync + fmt::Debug {
+    /// Counts the stream's bytes; whoever shows progress reads it whenever it likes.
+    fn counter(&self) -> &ProgressCounter;
+
+    /// A stage begins.
+    fn stage(&self, stage: Stage);
+
+    /// What the stream will be: its estimated bytes, and the bytes that an earlier attempt had already brought.
+    fn expect(&self, total: Option<u64>, resumed_from: Option<u64>);
+
+    /// Something is odd, and the execution goes on.
+    fn warn(&self, text: &str);
+
+    /// Must be on disk when this returns: the hold is placed next. An error stops the execution.
+    async fn record(&self, note: HoldNote) -> Result<(), RecordError>;
+}
+
+/// How an execution ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Execution {
+    /// For the witness.
+    pub outcome: TransferOutcome,
+    /// Bytes of stream that this attempt moved.
+    pub bytes: u64,
+    /// Bytes that were there before this attempt, when it resumed.
+    pub resumed_from: Option<u64>,
+    /// What is left of holds; [`Settled::Open`] asks for [`settle()`] later.
+    pub settled: Settled,
+}
+
+/// Executes one step. Never fails: whatever happens is an outcome.
+///
+/// Dropping the future stops it where it is, as a crash would.
+pub async fn execute(
+    step: &Step,
+    sides: &Sides<'_>,
+    watcher: &dyn Watcher,
+    cancel: &CancellationToken,
+) -> Execution {
+    let run = Run::new(step, sides, watcher, cancel);
+    match &step.action {
+        Action::Send(send) => Box::pin(send::execute(&run, send)).await,
+        Action::SetAside { rename_to, target_guid, target_newest } => {
+            let moved = set_aside::execute(&run, rename_to, *target_guid, *target_newest).await;
+            let outcome = moved.map_or_else(Failure::into_outcome, |()| TransferOutcome::Succeeded);
+            Execution { outcome, bytes: 0, resumed_from: None, settled: Settled::Untouched }
+        }
+    }
+}
+
+/// One execution under way.
+#[derive(Debug)]
+struct Run<'a> {
+    step: &'a Step,
+    sides: &'a Sides<'a>,
+    watcher: &'a dyn Watcher,
+    cancel: &'a CancellationToken,
+    protection: Protection,
+    /// True when a hold was written down, so that there is something to tidy up whatever happens next.
+    noted: AtomicBool,
+}
+
+impl<'a> Run<'a> {
+    fn new(
+        step: &'a Step,
+        sides: &'a Sides<'a>,
+        watcher: &'a dyn Watcher,
+        cancel: &'a CancellationToken,
+    ) -> Self {
+        Self { step, sides, watcher, cancel, protection: step.protection(), noted: AtomicBool::new(false) }
+    }
+
+    fn runner(&self, side: Side) -> &'a dyn Runner {
+        match side {
+            Side::Source => self.sides.source,
+            Side::Target => self.sides.target,
+        }
+    }
+
+    async fn run(&self, side: Side, command: Command) -> Result<(), Error> {
+        self.runner(side).run(&command).await.map(drop)
+    }
+
+    async fn record(&self, note: HoldNote) -> Result<(), Failure> {
+        self.noted.store(true, Ordering::Relaxed);
+        self.watcher.record(note).await.map_err(|error| Failure::unrecorded(&error))
+    }
+
+    fn check_cancelled(&self) -> Result<(), Failure> {
+        if self.cancel.is_cancelled() { Err(Failure::Cancelled) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,341 @@
+//! Moves holds and bookmarks to where the present state of both sides wants them.
+//!
+//! Afterwards, whatever happened before:
+//!
+//! - the target's newest common snapshot has our hold, and no other snapshot of that target;
+//! - the source has our bookmark of it, and none of an older snapshot, except what a waiting partial receive starts from;
+//! - the source has step holds only on the two ends of a partial receive that waits on the target: were its snapshot
+//!   destroyed, what has already come would be lost.
+//!
+//! The new protection is always in place before the old one goes. Nothing here fails a transfer: the data has arrived.
+
+use std::collections::BTreeSet;
+
+use tokio_util::sync::CancellationToken;
+use zfs_sync_core::{
+    guid::Guid,
+    inventory::{Dataset, Snapshot},
+    plan::{Comparison, Relation, Step, compare},
+};
+use zfs_sync_zfs::{
+    command::{Command, OwnBookmark, OwnTag},
+    error::{Error, Kind},
+    parse,
+};
+
+use super::{
+    HoldNote, Run, Side, Sides, Watcher,
+    failure::{Failure, in_words},
+    view::{View, name_of},
+};
+
+/// Held snapshots that one sweep asks about on one side, newest first. Each costs one command; ours are among the newest,
+/// and somebody else's thousand holds must not stop us for minutes.
+const SWEEP_LIMIT: usize = 256;
+
+/// What is left of holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// Nothing was held, and nothing was looked after: what earlier executions have left is as it was.
+    Untouched,
+    /// Nothing of this step is held any more, whoever held it.
+    Clean,
+    /// Step holds protect a partial receive that waits on the target, until it is continued or discarded.
+    Waiting,
+    /// Something could not be read, placed or released: to be done again later.
+    Open,
+}
+
+/// Tidies up after `step`, however it ended and however long ago: reads both sides and needs nothing else.
+///
+/// Never while the step is being executed.
+pub async fn settle(step: &Step, sides: &Sides<'_>, watcher: &dyn Watcher) -> Settled {
+    let cancel = CancellationToken::new();
+    let run = Run::new(step, sides, watcher, &cancel);
+    match View::read_wherever(step, sides).await {
+        // Destroyed, and its holds with it; the target's hold stays on what may be the last copy.
+        Ok(View { source: None, .. }) => Settled::Clean,
+        Ok(view) => tidy_up(&run, &view).await,
+        Err(failure) => {
+            run.warn_failure(failure);
+            Settled::Open
+        }
+    }
+}
+
+/// Tidies up, given what both sides are now.
+pub(super) async fn tidy_up(run: &Run<'_>, view: &View) -> Settled {
+    let as_planned = |source: &&Dataset| source.properties.guid == run.step.source_guid;
+    let Some(source) = view.source.as_ref().filter(as_planned) else {
+        // Destroyed or renamed in the middle of it. Where it went to is found out later, in peace.
+        return Settled::Open;
+    };
+    let comparison = compare(source, view.target.as_ref());
+    let mut tidy = Tidy { run, source, target: view.target.as_ref(), open: false };
+    match tidy.everything(&comparison).await {
+        Ok(waiting) if !tidy.open => {
+            if waiting {
+                Settled::Waiting
+            } else {
+                Settled::Clean
+            }
+        }
+        Ok(_) | Err(Unreachable) => Settled::Open,
+    }
+}
+
+/// One of the hosts is gone: every further command would only wait for it.
+struct Unreachable;
+
+struct Tidy<'a> {
+    run: &'a Run<'a>,
+    source: &'a Dataset,
+    target: Option<&'a Dataset>,
+    /// Something did not succeed.
+    open: bool,
+}
+
+impl<'a> Tidy<'a> {
+    /// True when step holds stay because a partial receive waits.
+    async fn everything(&mut self, comparison: &Comparison) -> Result<bool, Unreachable> {
+        let partial = self.target.and_then(|target| target.properties.partial.as_ref());
+        let waiting: BTreeSet<Guid> = match (&comparison.relation, partial) {
+            (Relation::Resumable { .. }, Some(partial)) => {
+                partial.from_guid.into_iter().chain([partial.to_guid]).collect()
+            }
+            _ => BTreeSet::new(),
+        };
+        if let Some(newest) = self.common_head(comparison) {
+            self.protect_base(newest, &waiting).await?;
+        }
+        self.keep_step_holds(&waiting).await?;
+        Ok(!waiting.is_empty())
+    }
+
+    /// The target's newest snapshot, when the source knows it. Where the target has gone its own way the protection
+    /// stays where it is: on the last common snapshot, which both sides need to come together again.
+    fn common_head(&self, comparison: &Comparison) -> Option<&'a Snapshot> {
+        let target: &'a Dataset = self.target?;
+        let newest = target.newest()?;
+        let common = comparison.newest_common.as_ref()?;
+        (newest.guid == common.guid).then_some(newest)
+    }
+
+    async fn protect_base(&mut self, newest: &Snapshot, waiting: &BTreeSet<Guid>) -> Result<(), Unreachable> {
+        let Some(target) = self.target else { return Ok(()) };
+        let tag = OwnTag::base(&self.run.protection);
+        let held = self.hold(Side::Target, target, newest, &tag).await?;
+        if held {
+            let older = target.snapshots.iter().rev().filter(|snapshot| snapshot.guid != newest.guid);
+            self.sweep(Side::Target, target, older, &tag).await?;
+        }
+        if self.bookmark(newest.guid).await? {
+            self.drop_older_bookmarks(newest.guid, waiting).await?;
+        }
+        Ok(())
+    }
+
+    /// True when the source has a bookmark of this snapshot afterwards, ours or another.
+    async fn bookmark(&mut self, guid: Guid) -> Result<bool, Unreachable> {
+        if self.source.bookmarks.iter().any(|bookmark| bookmark.guid == guid) {
+            return Ok(true);
+        }
+        let Some(snapshot) = self.source.snapshot(guid) else { return Ok(false) };
+        match bookmark(self.run, self.source, snapshot).await {
+            Ok(()) => Ok(true),
+            Err(failure) => self.note(failure).map(|()| false),
+        }
+    }
+
+    async fn drop_older_bookmarks(
+        &mut self,
+        base: Guid,
+        waiting: &BTreeSet<Guid>,
+    ) -> Result<(), Unreachable> {
+        let position = |guid: Guid| {
+            let snapshot = self.source.snapshot(guid).map(|snapshot| snapshot.createtxg);
+            let bookmarks = self.source.bookmarks.iter();
+            snapshot.or_else(|| bookmarks.clone().find(|b| b.guid == guid).map(|bookmark| bookmark.createtxg))
+        };
+        let Some(base_txg) = position(base) else { return Ok(()) };
+        for bookmark in &self.source.bookmarks {
+            let ours = self.run.protection.owns_bookmark(&bookmark.label);
+            if !ours || bookmark.createtxg >= base_txg || waiting.contains(&bookmark.guid) {
+                continue;
+            }
+            let name = self.source.name.bookmark(&bookmark.label).ok();
+            let Some(bookmark) = name.and_then(|name| OwnBookmark::new(name).ok()) else { continue };
+            let doing = format!("destroy our bookmark {bookmark}");
+            self.attempt(Side::Source, &doing, Command::DestroyBookmark { bookmark }).await?;
+        }
+        Ok(())
+    }
+
+    /// Step holds stay on the snapshots in `waiting`, or come there, and leave all others.
+    async fn keep_step_holds(&mut self, waiting: &BTreeSet<Guid>) -> Result<(), Unreachable> {
+        let source = self.source;
+        let tag = OwnTag::step(&self.run.protection);
+        // A stream of many snapshots was cut in the middle: its token names one that nobody has held yet.
+        for snapshot in source.snapshots.iter().filter(|snapshot| waiting.contains(&snapshot.guid)) {
+            self.hold(Side::Source, source, snapshot, &tag).await?;
+        }
+        let others = source.snapshots.iter().rev().filter(|snapshot| !waiting.contains(&snapshot.guid));
+        self.sweep(Side::Source, source, others, &tag).await
+    }
+
+    /// Releases `tag` wherever it is found.
+    async fn sweep<'s>(
+        &mut self,
+        side: Side,
+        dataset: &Dataset,
+        snapshots: impl Iterator<Item = &'s Snapshot>,
+        tag: &OwnTag,
+    ) -> Result<(), Unreachable> {
+        let held: Vec<&Snapshot> = snapshots.filter(|snapshot| snapshot.holds > 0).collect();
+        if held.len() > SWEEP_LIMIT {
+            let (count, name) = (held.len(), &dataset.name);
+            self.run
+                .watcher
+                .warn(&format!("{count} snapshots of {name} are held; looked at the newest {SWEEP_LIMIT}"));
+        }
+        for snapshot in held.into_iter().take(SWEEP_LIMIT) {
+            let Ok(snapshot) = name_of(dataset, snapshot) else { continue };
+            let command = Command::Holds { snapshot: snapshot.clone() };
+            let listed = self.run.runner(side).run(&command).await;
+            let listed = listed.and_then(|output| {
+                let unparsable = |what| Error::unparsable(self.run.runner(side).host(), &command, &what);
+                parse::holds(&output.stdout).map_err(unparsable)
+            });
+            let tags = match listed {
+                Ok(holds) => holds,
+                Err(error) => {
+                    self.tolerate(&format!("list the holds of {snapshot}"), &error)?;
+                    continue;
+                }
+            };
+            if tags.iter().any(|hold| hold.tag == tag.as_str()) {
+                let doing = format!("release our hold on {snapshot}");
+                let release = Command::Release { tag: tag.clone(), snapshot };
+                self.attempt(side, &doing, release).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// True when the snapshot is held by `tag` afterwards.
+    async fn hold(
+        &mut self,
+        side: Side,
+        dataset: &Dataset,
+        snapshot: &Snapshot,
+        tag: &OwnTag,
+    ) -> Result<bool, Unreachable> {
+        match hold(self.run, side, dataset, snapshot, tag).await {
+            Ok(()) => Ok(true),
+            Err(failure) => self.note(failure).map(|()| false),
+        }
+    }
+
+    async fn attempt(&mut self, side: Side, doing: &str, command: Command) -> Result<(), Unreachable> {
+        match self.run.run(side, command).await {
+            Ok(()) => Ok(()),
+            Err(error) => self.tolerate(doing, &error),
+        }
+    }
+
+    fn tolerate(&mut self, doing: &str, error: &Error) -> Result<(), Unreachable> {
+        // Released or destroyed by somebody else meanwhile: as wanted.
+        if error.kind == Kind::NotFound {
+            return Ok(());
+        }
+        self.open = true;
+        self.run.watcher.warn(&format!("could not {doing}: {}", in_words(error)));
+        if error.kind.is_transport() { Err(Unreachable) } else { Ok(()) }
+    }
+
+    fn note(&mut self, failure: Protecting) -> Result<(), Unreachable> {
+        match failure {
+            Protecting::Command { doing, error } => self.tolerate(&doing, &error),
+            Protecting::Other(failure) => {
+                self.open = true;
+                self.run.warn_failure(failure);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Why something could not be protected.
+pub(super) enum Protecting {
+    Command { doing: String, error: Error },
+    Other(Failure),
+}
+
+impl From<Failure> for Protecting {
+    fn from(failure: Failure) -> Self {
+        Self::Other(failure)
+    }
+}
+
+impl From<Protecting> for Failure {
+    fn from(protecting: Protecting) -> Self {
+        match protecting {
+            // It was there a moment ago.
+            Protecting::Command { doing, error } if error.kind == Kind::NotFound => {
+                Self::stale(format!("could not {doing}: {}", in_words(&error)))
+            }
+            Protecting::Command { doing, error } => Self::command(&doing, &error),
+            Protecting::Other(failure) => failure,
+        }
+    }
+}
+
+/// Holds a snapshot, after writing that down; a hold of ours that is there already is fine.
+pub(super) async fn hold(
+    run: &Run<'_>,
+    side: Side,
+    dataset: &Dataset,
+    snapshot: &Snapshot,
+    tag: &OwnTag,
+) -> Result<(), Protecting> {
+    let name = name_of(dataset, snapshot)?;
+    // What is held between steps is found by looking; only what a step holds must not outlive a crash unknown.
+    if *tag == OwnTag::step(&run.protection) {
+        let note = HoldNote {
+            side,
+            dataset: dataset.name.clone(),
+            guid: snapshot.guid,
+            label: snapshot.label.clone(),
+            tag: tag.as_str().to_owned(),
+        };
+        run.record(note).await?;
+    }
+    let doing = format!("hold {name}");
+    match run.run(side, Command::Hold { tag: tag.clone(), snapshot: name }).await {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind == Kind::AlreadyExists => Ok(()),
+        Err(error) => Err(Protecting::Command { doing, error }),
+    }
+}
+
+/// Bookmarks a snapshot of the source; a bookmark of that name has that snapshot's GUID in it and is fine.
+pub(super) async fn bookmark(run: &Run<'_>, source: &Dataset, snapshot: &Snapshot) -> Result<(), Protecting> {
+    let label = run.protection.bookmark(snapshot.guid);
+    let name = name_of(source, snapshot)?;
+    source.name.bookmark(&label).map_err(|error| Failure::name(&error))?;
+    let doing = format!("bookmark {name}");
+    match run.run(Side::Source, Command::Bookmark { snapshot: name, label }).await {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind == Kind::AlreadyExists => Ok(()),
+        Err(error) => Err(Protecting::Command { doing, error }),
+    }
+}
+
+impl Run<'_> {
+    pub(super) fn warn_failure(&self, failure: Failure) {
+        match failure {
+            Failure::Stale(detail) | Failure::Failed { detail, .. } => self.watcher.warn(&detail),
+            Failure::Cancelled => {}
+        }
+    }
+}
