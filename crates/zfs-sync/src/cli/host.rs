@@ -1,0 +1,165 @@
+//! Commands that work on this host.
+
+use std::{net::SocketAddr, time::Duration};
+
+use camino::Utf8PathBuf;
+use clap::{Args, Subcommand};
+
+use super::duration;
+
+/// `server`.
+#[derive(Debug, Args)]
+#[command(before_help = "\
+Examples:
+  zfs-sync server                                            on 127.0.0.1:8000, SQLite in the data folder
+  zfs-sync server --listen 0.0.0.0:8000 --data-dir /var/lib/zfs-sync
+  zfs-sync server --config /etc/zfs-sync/server.toml
+
+Settings: the option, else the variable ZFS_SYNC_<NAME>, else the file, else the default:
+  listen, data_dir, database_url, log_level, log_format (human|json), heartbeat_timeout_seconds,
+  sync_check_interval_seconds")]
+pub(crate) struct ServerArgs {
+    /// Settings, TOML or YAML by the file's ending; /etc/zfs-sync/server.toml when it exists
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<Utf8PathBuf>,
+    /// Address and port; port 0: a free one
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Folder for the database and the first admin key
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<Utf8PathBuf>,
+    /// `sqlite:///path/to/file` or `postgresql://…`
+    #[arg(long, value_name = "URL")]
+    pub(crate) database_url: Option<String>,
+}
+
+/// `agent`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AgentCommand {
+    /// Make this host a system of a fleet
+    #[command(alias = "enrol")]
+    Enroll(EnrollArgs),
+    /// Report snapshots and carry out transfers
+    Run(AgentRun),
+}
+
+/// `agent enroll`.
+#[derive(Debug, Args)]
+#[command(before_help = "\
+Examples:
+  zfs-sync agent enroll http://witness:8000 --token-file token
+  ssh witness zfs-sync system token create | zfs-sync agent enroll http://witness:8000 --token-file -")]
+pub(crate) struct EnrollArgs {
+    /// Address of the witness
+    #[arg(value_name = "URL")]
+    pub(crate) url: String,
+    /// File that holds the token of `zfs-sync system token create`; `-`: standard input
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) token_file: Utf8PathBuf,
+    /// Name in the fleet; this host's own when not said
+    #[arg(long, value_name = "NAME")]
+    pub(crate) hostname: Option<String>,
+    /// Folder for identity and ledger
+    #[arg(long, env = "ZFS_SYNC_AGENT_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<Utf8PathBuf>,
+    /// Forget an earlier enrolment of this folder
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// Where other systems reach this one by ssh; the name in the fleet when not said
+    #[arg(long, value_name = "HOST")]
+    pub(crate) ssh_host: Option<String>,
+    /// As whom other systems log in
+    #[arg(long, value_name = "USER")]
+    pub(crate) ssh_user: Option<String>,
+    /// On which port
+    #[arg(long, value_name = "PORT")]
+    pub(crate) ssh_port: Option<u16>,
+}
+
+/// `agent run`.
+#[derive(Debug, Args)]
+pub(crate) struct AgentRun {
+    /// Folder for identity and ledger
+    #[arg(long, env = "ZFS_SYNC_AGENT_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<Utf8PathBuf>,
+    /// How often a report is sent when nothing happens
+    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    pub(crate) report_interval: Option<Duration>,
+    /// How often snapshots are looked for where no event announces them
+    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    pub(crate) poll_interval: Option<Duration>,
+    /// Private key of ssh for all connections to other systems; ssh's own configuration when not said
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ssh_identity: Option<Utf8PathBuf>,
+    /// Option of ssh for all connections to other systems; may be repeated
+    #[arg(long = "ssh-option", value_name = "KEY=VALUE")]
+    pub(crate) ssh_options: Vec<String>,
+}
+
+/// `replicate`.
+#[derive(Debug, Args)]
+#[command(before_help = "\
+Examples:
+  zfs-sync replicate tank/media backup/media
+  zfs-sync replicate --recursive tank/media root@nas2:backup/media
+  zfs-sync replicate --dry-run root@nas1:tank/media backup/media
+  zfs-sync replicate tank/vm root@nas2:backup/vm --ssh-option IdentityFile=/root/.ssh/replication
+
+Repeat it as often as you like: it sends what is missing, continues what was interrupted, destroys nothing.")]
+pub(crate) struct ReplicateArgs {
+    /// The dataset to send
+    #[arg(value_name = "[USER@HOST:]SOURCE")]
+    pub(crate) source: String,
+    /// The dataset to receive into
+    #[arg(value_name = "[USER@HOST:]TARGET")]
+    pub(crate) target: String,
+    /// All datasets below it, too
+    #[arg(short, long)]
+    pub(crate) recursive: bool,
+    /// Show what would be done, with the exact commands
+    #[arg(short = 'n', long)]
+    pub(crate) dry_run: bool,
+    /// When the target went its own way: rename its copy, whole, and seed anew
+    #[arg(long)]
+    pub(crate) keep_both: bool,
+    /// Port of ssh on the source's host
+    #[arg(long, value_name = "PORT")]
+    pub(crate) ssh_port_source: Option<u16>,
+    /// Port of ssh on the target's host
+    #[arg(long, value_name = "PORT")]
+    pub(crate) ssh_port_target: Option<u16>,
+    /// Option of ssh, as in `ssh -o`; may be repeated
+    #[arg(long = "ssh-option", value_name = "KEY=VALUE")]
+    pub(crate) ssh_options: Vec<String>,
+}
+
+/// `doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Folder of this host's agent
+    #[arg(long, env = "ZFS_SYNC_AGENT_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<Utf8PathBuf>,
+}
+
+/// `demo`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Play a fixed story, prove that everything arrived, and end
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Address and port of the witness; when not said 127.0.0.1:8000, or a free port where that is taken
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
+}
+
+/// `explain`.
+#[derive(Debug, Args)]
+#[command(before_help = "Examples:\n  zfs-sync explain R_DIVERGED\n  zfs-sync explain --list")]
+pub(crate) struct ExplainArgs {
+    /// `E_…`, `W_…` or `R_…`
+    #[arg(required_unless_present = "list")]
+    pub(crate) code: Option<String>,
+    /// All codes, with their titles
+    #[arg(long, conflicts_with = "code")]
+    pub(crate) list: bool,
+}

@@ -1,0 +1,176 @@
+//! What would be done, with the commands.
+
+use serde::Serialize;
+use zfs_sync_core::{
+    name::NameError,
+    plan::{Action, Base, Plan, Report, Send, Step},
+};
+use zfs_sync_zfs::{
+    command::{Command, ReceiveCommand, SendCommand},
+    parse,
+};
+
+use super::{Host, explain};
+use crate::{
+    cli::OutputFormat,
+    commands::Context,
+    failure::Failure,
+    printer::words::{count, size},
+};
+
+#[derive(Debug, Serialize)]
+struct Preview {
+    steps: Vec<PreviewStep>,
+    destroys: Vec<String>,
+    not_done: Vec<NotDone>,
+}
+
+#[derive(Debug, Serialize)]
+struct PreviewStep {
+    source: String,
+    target: String,
+    summary: String,
+    commands: Vec<String>,
+    estimated_bytes: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct NotDone {
+    target: String,
+    state: String,
+    reason: Option<String>,
+    next: String,
+}
+
+/// One sentence about a step.
+pub(super) fn summary(step: &Step) -> String {
+    match &step.action {
+        Action::Send(send) => {
+            let to = format!("{}@{}", step.source, send.to.label);
+            match (&send.base, send.resume) {
+                (_, true) => format!("continue {to} → {}", step.target),
+                (None, false) => format!("{to} in full → {}", step.target),
+                (Some(base), false) => {
+                    let snapshots = count(u64::from(send.snapshots), "snapshot");
+                    format!("{snapshots} since @{} up to {to} → {}", base.point().label, step.target)
+                }
+            }
+        }
+        Action::SetAside { rename_to, .. } => format!("rename {} → {rename_to}", step.target),
+    }
+}
+
+pub(super) async fn show(
+    context: &Context,
+    plan: &Plan,
+    report: &Report,
+    source: &Host,
+    target: &Host,
+) -> Result<(), Failure> {
+    let mut steps = Vec::new();
+    for step in &plan.steps {
+        let named = |error: NameError| Failure::from_code("E_NAME_INVALID", error.to_string()).unchanged();
+        steps.push(PreviewStep {
+            source: step.source.to_string(),
+            target: step.target.to_string(),
+            summary: summary(step),
+            commands: commands(step, source.runner().host(), target.runner().host()).map_err(named)?,
+            estimated_bytes: estimate(step, source).await,
+        });
+    }
+    let idle = report.replicas.iter().filter(|replica| replica.step.is_none());
+    let preview = Preview {
+        steps,
+        destroys: plan.destroys.iter().map(ToString::to_string).collect(),
+        not_done: idle
+            .map(|replica| NotDone {
+                target: replica.target.to_string(),
+                state: replica.state.as_str().to_owned(),
+                reason: replica.reason.map(|reason| reason.code().to_owned()),
+                next: replica.next.clone(),
+            })
+            .collect(),
+    };
+    if context.printer.format() == OutputFormat::Table {
+        context.printer.text(&text(&preview))
+    } else {
+        context.printer.item("replicate.plan", &preview, &[], context.now())
+    }
+}
+
+fn text(preview: &Preview) -> String {
+    let mut lines = Vec::new();
+    let destroyed = if preview.destroys.is_empty() {
+        "nothing is destroyed".to_owned()
+    } else {
+        format!("DESTROYS {}", preview.destroys.join(", "))
+    };
+    lines.push(format!("plan: {}, {destroyed}", count(preview.steps.len() as u64, "step")));
+    for (number, step) in preview.steps.iter().enumerate() {
+        let estimate = step.estimated_bytes.map(|bytes| format!(" (~{})", size(bytes))).unwrap_or_default();
+        lines.push(format!("\n{:>3}  {}{estimate}", number + 1, step.summary));
+        lines.extend(step.commands.iter().map(|command| format!("       {command}")));
+    }
+    if !preview.steps.is_empty() {
+        lines.push(
+            "\nAfter these steps both sides are looked at again: what then is missing follows.".to_owned(),
+        );
+    }
+    for line in &preview.not_done {
+        let reason = line.reason.as_deref().unwrap_or("–");
+        lines.push(format!("     {}: {reason}: {}", line.target, explain::title(reason).unwrap_or_default()));
+    }
+    lines.join("\n")
+}
+
+/// The commands as they will be run; a resume token is read then.
+fn commands(step: &Step, source_host: &str, target_host: &str) -> Result<Vec<String>, NameError> {
+    let mut lines = Vec::new();
+    let on = |host: &str, command: &Command| format!("{host}: {}", command.display_line());
+    match &step.action {
+        Action::SetAside { rename_to, .. } => {
+            let rename = Command::Rename { from: step.target.clone(), to: rename_to.clone() };
+            lines.push(on(target_host, &rename));
+        }
+        Action::Send(send) => {
+            for parent in &send.create_parents {
+                lines.push(on(target_host, &Command::CreatePlaceholder { dataset: parent.clone() }));
+            }
+            if send.discard_partial.is_some() {
+                lines.push(on(target_host, &Command::AbortReceive { dataset: step.target.clone() }));
+            }
+            let first = send.base.is_none().then_some(step.kind);
+            let receive = Command::Receive(ReceiveCommand { dataset: step.target.clone(), first });
+            let sent = Command::Send(send_command(step, send)?);
+            lines.push(format!("{} | {}", on(source_host, &sent), on(target_host, &receive)));
+        }
+    }
+    Ok(lines)
+}
+
+fn send_command(step: &Step, send: &Send) -> Result<SendCommand, NameError> {
+    if send.resume {
+        return Ok(SendCommand::Resume { token: "TOKEN".to_owned() });
+    }
+    let to = step.source.snapshot(&send.to.label)?;
+    Ok(match &send.base {
+        None => SendCommand::Full { to, raw: send.raw },
+        Some(Base::Snapshot(base)) => {
+            SendCommand::Incremental { base: step.source.snapshot(&base.label)?, to, raw: send.raw }
+        }
+        Some(Base::Bookmark(base)) => {
+            SendCommand::FromBookmark { base: step.source.bookmark(&base.label)?, to, raw: send.raw }
+        }
+    })
+}
+
+/// How many bytes a stream would have; an estimate that can not be had is none.
+async fn estimate(step: &Step, source: &Host) -> Option<u64> {
+    let Action::Send(send) = &step.action else { return None };
+    if send.resume {
+        return None;
+    }
+    let command = Command::Estimate(send_command(step, send).ok()?);
+    let output = source.runner().run(&command).await.ok()?;
+    parse::estimate(&output.stdout, &output.stderr)
+}

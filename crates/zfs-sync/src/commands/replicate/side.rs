@@ -1,0 +1,121 @@
+//! One of the two hosts: how it is reached, and what it has.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use jiff::Timestamp;
+use zfs_sync_api::codes::ErrorCode;
+use zfs_sync_core::{inventory::Inventory, name::DatasetName};
+use zfs_sync_zfs::{
+    command::Scope,
+    error::{Error, Kind},
+    features::Features,
+    inventory,
+    runner::{LocalRunner, Runner, SshRunner, SshTarget},
+};
+
+use super::endpoint::Endpoint;
+use crate::failure::Failure;
+
+#[derive(Debug)]
+pub(super) struct Host {
+    runner: Arc<dyn Runner>,
+    features: Features,
+}
+
+impl Host {
+    /// Reaches a host and asks what its ZFS can do.
+    pub(super) async fn reach(
+        endpoint: &Endpoint,
+        port: Option<u16>,
+        options: &[String],
+    ) -> Result<Self, Failure> {
+        let runner: Arc<dyn Runner> = match &endpoint.host {
+            None => Arc::new(LocalRunner::new()),
+            Some(host) => {
+                let mut target = SshTarget::new(host.clone(), endpoint.user.clone())
+                    .map_err(|error| Failure::new(ErrorCode::ValueInvalid, error.to_string()).unchanged())?;
+                target.port = port;
+                target.options = options.to_vec();
+                let runner = SshRunner::new(target, &control_dir()).map_err(|error| {
+                    Failure::new(ErrorCode::Internal, "no folder for ssh's connections can be made")
+                        .cause(&error)
+                        .unchanged()
+                })?;
+                Arc::new(runner)
+            }
+        };
+        Self::with(runner).await
+    }
+
+    pub(super) async fn with(runner: Arc<dyn Runner>) -> Result<Self, Failure> {
+        let features = Features::probe(&*runner).await.map_err(|error| failed(&error))?;
+        Ok(Self { runner, features })
+    }
+
+    pub(super) fn runner(&self) -> &dyn Runner {
+        &*self.runner
+    }
+
+    pub(super) const fn features(&self) -> &Features {
+        &self.features
+    }
+
+    /// The datasets to send, with their histories.
+    pub(super) async fn read_source(
+        &self,
+        dataset: &DatasetName,
+        recursive: bool,
+        now: Timestamp,
+    ) -> Result<Inventory, Failure> {
+        let scope = if recursive { Scope::Tree(dataset.clone()) } else { Scope::Only(dataset.clone()) };
+        let mut datasets =
+            inventory::read(self.runner(), &scope, &self.features).await.map_err(|error| failed(&error))?;
+        datasets.retain(|found| recursive || found.name == *dataset);
+        let datasets = datasets.into_iter().map(|found| (found.name.clone(), found)).collect();
+        Ok(Inventory { as_of: now, datasets })
+    }
+
+    /// All datasets of the target's pool, with histories only from the target downwards: the others are looked at for their names alone.
+    pub(super) async fn read_target(
+        &self,
+        dataset: &DatasetName,
+        now: Timestamp,
+    ) -> Result<Inventory, Failure> {
+        let pool: DatasetName = dataset.pool().parse().map_err(|error| {
+            Failure::new(ErrorCode::NameInvalid, format!("{}: {error}", dataset.pool())).unchanged()
+        })?;
+        let rows = inventory::list_datasets(self.runner(), &Scope::Tree(pool), &self.features).await;
+        let rows = match rows {
+            Ok(rows) => rows,
+            Err(error) if error.kind == Kind::NotFound => Vec::new(),
+            Err(error) => return Err(failed(&error)),
+        };
+        let history = if rows.iter().any(|row| row.name == *dataset) {
+            match inventory::read_history(self.runner(), &Scope::Tree(dataset.clone())).await {
+                Ok(history) => history,
+                Err(error) => return Err(failed(&error)),
+            }
+        } else {
+            BTreeMap::new()
+        };
+        let datasets = inventory::assemble(rows, history);
+        Ok(Inventory {
+            as_of: now,
+            datasets: datasets.into_iter().map(|found| (found.name.clone(), found)).collect(),
+        })
+    }
+}
+
+/// Sockets of shared ssh connections; short, because a socket's path must be.
+fn control_dir() -> PathBuf {
+    let user = rustix::process::geteuid().as_raw();
+    std::env::temp_dir().join(format!("zfs-sync-{user}"))
+}
+
+fn failed(error: &Error) -> Failure {
+    let said = error.stderr.trim().to_owned();
+    let failure =
+        Failure::from_code(error.code(), format!("`{}` on {} {}", error.command, error.host, error.status))
+            .unchanged();
+    if said.is_empty() { failure } else { failure.context("said", said) }
+}

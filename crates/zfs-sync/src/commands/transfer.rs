@@ -1,0 +1,193 @@
+//! `transfer`: what is under way and what has ended.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use zfs_sync_api::{client::TransferQuery, v1::transfer::Transfer};
+
+use super::{Context, Exit, lookup};
+use crate::{
+    cli::TransferCommand,
+    failure::Failure,
+    printer::{
+        Beside, Cell, Row,
+        words::{ago, maybe_ago, rate, size, span, took},
+    },
+};
+
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+struct TransferLine(Transfer);
+
+impl Row for TransferLine {
+    const COLUMNS: &'static [&'static str] =
+        &["id", "dataset", "from", "to", "state", "progress", "queued", "error"];
+    const FIELDS: &'static [&'static str] = &[
+        "id",
+        "source_system",
+        "source",
+        "target_system",
+        "target",
+        "state",
+        "attempts",
+        "bytes",
+        "total",
+        "resumed_from",
+        "error_code",
+        "created_at",
+        "started_at",
+        "finished_at",
+    ];
+
+    fn cells(&self, now: Timestamp) -> Vec<Cell> {
+        let transfer = &self.0;
+        vec![
+            Cell::text(transfer.id.to_string()),
+            Cell::text(&transfer.target),
+            Cell::text(&transfer.source_system),
+            Cell::text(&transfer.target_system),
+            match transfer.state.as_str() {
+                "failed" => Cell::verdict("failed", false),
+                "succeeded" => Cell::verdict("succeeded", true),
+                other => Cell::text(other),
+            },
+            Cell::text(progress(transfer)),
+            Cell::text(ago(now, transfer.created_at)),
+            Cell::text(transfer.error_code.as_deref().unwrap_or_default()),
+        ]
+    }
+
+    fn fields(&self) -> Vec<String> {
+        let transfer = &self.0;
+        let time = |time: Option<Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
+        let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
+        vec![
+            transfer.id.to_string(),
+            transfer.source_system.clone(),
+            transfer.source.clone(),
+            transfer.target_system.clone(),
+            transfer.target.clone(),
+            transfer.state.clone(),
+            transfer.attempts.to_string(),
+            transfer.bytes.to_string(),
+            number(transfer.total),
+            number(transfer.resumed_from),
+            transfer.error_code.clone().unwrap_or_default(),
+            transfer.created_at.to_string(),
+            time(transfer.started_at),
+            time(transfer.finished_at),
+        ]
+    }
+}
+
+/// `62 %, 1.20/1.90 GiB, 112 MiB/s, 3 m left`: what is known of it.
+pub(super) fn progress(transfer: &Transfer) -> String {
+    let total = transfer.total.filter(|total| *total > 0);
+    if transfer.state != "leased" {
+        let resumed =
+            transfer.resumed_from.map(|from| format!(", resumed at {}", size(from))).unwrap_or_default();
+        return if transfer.bytes == 0 {
+            String::new()
+        } else {
+            format!("{}{resumed}", size(transfer.bytes))
+        };
+    }
+    let mut parts = Vec::new();
+    match total {
+        // What an estimate says of the end is not more exact than that.
+        Some(total) => {
+            parts.push(format!("{} %", (transfer.bytes.saturating_mul(100) / total).min(100)));
+            parts.push(format!("{} of ~{}", size(transfer.bytes), size(total)));
+        }
+        None => parts.push(size(transfer.bytes)),
+    }
+    if transfer.rate > 0 {
+        parts.push(rate(transfer.rate));
+        if let Some(total) = total {
+            parts.push(format!("{} left", span(total.saturating_sub(transfer.bytes) / transfer.rate)));
+        }
+    }
+    if let Some(from) = transfer.resumed_from {
+        parts.push(format!("resumed at {}", size(from)));
+    }
+    if let Some(stage) = &transfer.stage {
+        parts.push(stage.clone());
+    }
+    parts.join(", ")
+}
+
+pub(super) async fn run(context: &Context, command: TransferCommand) -> Result<Exit, Failure> {
+    let client = context.client()?;
+    let (printer, now) = (&context.printer, context.now());
+    match command {
+        TransferCommand::List { sync_group, system, unfinished, limit } => {
+            let group = match sync_group {
+                Some(group) => Some(lookup::group(&client, &group).await?.id),
+                None => None,
+            };
+            let system = match system {
+                Some(system) => Some(lookup::system(&client, &system).await?.id),
+                None => None,
+            };
+            let transfers =
+                client.list_transfers(&TransferQuery { group, system, unfinished, limit }).await?;
+            let shown = transfers.len();
+            let rows: Vec<_> = transfers.into_iter().map(TransferLine).collect();
+            printer.rows(
+                "transfer.list",
+                &rows,
+                &Beside { when_empty: "no transfers", ..Beside::default() },
+                now,
+            )?;
+            if shown == usize::try_from(limit).unwrap_or(usize::MAX) {
+                printer.say(format!("only the newest {limit} are shown; --limit shows more"));
+            }
+        }
+        TransferCommand::Show { transfer } => {
+            show(context, "transfer.show", lookup::transfer(&client, &transfer).await?)?;
+        }
+        TransferCommand::Cancel { transfer } => {
+            let transfer = lookup::transfer(&client, &transfer).await?;
+            let transfer = client.cancel_transfer(transfer.id).await?;
+            show(context, "transfer.cancel", transfer)?;
+            printer.say("What has arrived is kept on the target and continued by the next transfer");
+        }
+        TransferCommand::Retry { transfer } => {
+            let transfer = lookup::transfer(&client, &transfer).await?;
+            show(context, "transfer.retry", client.retry_transfer(transfer.id).await?)?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn show(context: &Context, command: &str, transfer: Transfer) -> Result<(), Failure> {
+    let now = context.now();
+    let mut pairs = vec![
+        ("transfer", transfer.id.to_string()),
+        ("what", transfer.summary.clone()),
+        ("from", format!("{} on {}", transfer.source, transfer.source_system)),
+        ("to", format!("{} on {}", transfer.target, transfer.target_system)),
+        ("done by", transfer.executor.clone()),
+        ("state", transfer.state.clone()),
+        ("progress", progress(&transfer)),
+        ("attempts", transfer.attempts.to_string()),
+        ("queued", ago(now, transfer.created_at)),
+        ("started", maybe_ago(now, transfer.started_at)),
+        ("ended", maybe_ago(now, transfer.finished_at)),
+    ];
+    if let (Some(started), Some(finished)) = (transfer.started_at, transfer.finished_at) {
+        let took_millis = finished.duration_since(started).as_millis();
+        let took_millis = u64::try_from(took_millis).unwrap_or_default();
+        pairs.push(("took", took(std::time::Duration::from_millis(took_millis))));
+    }
+    if let Some(next) = transfer.next_attempt_at.filter(|_| transfer.finished_at.is_none()) {
+        pairs.push(("next try", ago(now, next)));
+    }
+    if transfer.cancel_requested {
+        pairs.push(("cancel", "asked for".to_owned()));
+    }
+    if let Some(code) = &transfer.error_code {
+        pairs.push(("error", format!("{code}: {}", transfer.error_detail.as_deref().unwrap_or_default())));
+        pairs.push(("more", format!("zfs-sync explain {code}")));
+    }
+    context.printer.one(command, &TransferLine(transfer), &pairs, now)
+}

@@ -1,0 +1,74 @@
+//! `why`: what is known of a replica and how old that is, what follows from it, what happens next.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use zfs_sync_api::v1::replica::Replica;
+
+use super::{Context, Exit, explain, replicas::ReplicaLine};
+use crate::{
+    cli::WhyArgs,
+    failure::Failure,
+    printer::{
+        Beside,
+        words::{ago, count, maybe_ago, printable},
+    },
+};
+
+pub(super) async fn run(context: &Context, arguments: &WhyArgs) -> Result<Exit, Failure> {
+    let client = context.client()?;
+    let replicas = client.explain_replica(&arguments.replica).await?;
+    let now = context.now();
+    if context.printer.is_table() {
+        let traces: Vec<_> = replicas.iter().map(|replica| trace(replica, now)).collect();
+        context.printer.text(&traces.join("\n"))?;
+    } else {
+        let rows: Vec<_> = replicas.into_iter().map(ReplicaLine).collect();
+        context.printer.rows("why", &rows, &Beside::default(), now)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn trace(replica: &Replica, now: Timestamp) -> String {
+    let state = replica.state;
+    let mut text = String::new();
+    let mut line = |line: String| {
+        let _ = writeln!(text, "{}", printable(line.trim_end()));
+    };
+    line(format!(
+        "{} on {}: {} {}, since {}",
+        replica.target,
+        replica.target_system,
+        state.glyph(),
+        state.words(),
+        ago(now, replica.since)
+    ));
+    line(format!("group {}, from {} on {}", replica.group, replica.source, replica.source_system));
+    let recovery = match replica.recovery_point {
+        Some(point) => {
+            format!("recovery point {} ({} UTC)", ago(now, point), point.strftime("%Y-%m-%d %H:%M:%S"))
+        }
+        None => "no recovery point".to_owned(),
+    };
+    let lag = match replica.snapshot_lag {
+        0 => String::new(),
+        lag => format!(", {} behind", count(u64::from(lag), "snapshot")),
+    };
+    line(format!("{recovery}{lag}"));
+    line("\u{2500}\u{2500} facts".to_owned());
+    for fact in &replica.report.facts {
+        line(format!("  {:<10} {}", maybe_ago(now, fact.as_of), fact.text));
+    }
+    line("\u{2500}\u{2500} decision".to_owned());
+    match (&replica.reason, &replica.report.step) {
+        (Some(reason), _) => line(format!("  {reason}: {}", explain::title(reason).unwrap_or_default())),
+        (None, Some(_)) => line("  a step is due".to_owned()),
+        (None, None) => line("  nothing is due".to_owned()),
+    }
+    for warning in &replica.report.warnings {
+        line(format!("  {warning}: {}", explain::title(warning.code()).unwrap_or_default()));
+    }
+    line("\u{2500}\u{2500} next".to_owned());
+    line(format!("  {}", replica.report.next));
+    text
+}

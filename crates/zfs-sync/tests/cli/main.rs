@@ -1,0 +1,14 @@
+//! The real program, as people and scripts run it: standard output, standard error and exit code.
+
+#![expect(clippy::unwrap_used, reason = "a test that can not go on panics")]
+
+mod address;
+mod agent;
+mod credential;
+mod demo;
+mod explain;
+mod group;
+mod program;
+mod replicate;
+mod server;
+mod usage;
