@@ -1,0 +1,357 @@
+//! The fleet and the questions scenarios ask it.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    future::Future,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    sync::{LazyLock, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use secrecy::SecretString;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use zfs_sync_api::{
+    client::{Client, ClientError, TransferQuery},
+    v1::{group::Group, replica::Replica, transfer::Transfer},
+};
+use zfs_sync_testkit::testbed::{
+    Background, Bound, HOST, Machine, MachineSpec, Suite, Testbed, mortal_command, wait_until,
+};
+
+/// What a transfer of some megabytes may take on emulated machines.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+
+static FLEET: LazyLock<Fleet> = LazyLock::new(|| Fleet::start().expect("the fleet starts"));
+
+/// The fleet, started by whoever asks first.
+pub(crate) fn fleet() -> &'static Fleet {
+    &FLEET
+}
+
+/// A witness here and agents on three machines.
+#[derive(Debug)]
+pub(crate) struct Fleet {
+    testbed: Testbed,
+    directory: TempDir,
+    witness: Mutex<Option<Bound>>,
+    agents: Mutex<BTreeMap<String, Background>>,
+    port: u16,
+    runtime: Runtime,
+    client: Client,
+}
+
+fn binary() -> Result<PathBuf> {
+    let path = std::env::var_os("ZFS_SYNC_BINARY")
+        .context("ZFS_SYNC_BINARY must name the zfs-sync binary; ci/test sets it")?;
+    let path = PathBuf::from(path);
+    ensure!(path.is_file(), "{} is no file", path.display());
+    Ok(path)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the binary under test is a process of its own")]
+fn program() -> Result<Command> {
+    Ok(Command::new(binary()?))
+}
+
+impl Fleet {
+    fn start() -> Result<Self> {
+        let binary = binary()?;
+        let specs: Vec<_> = [("nas1", Suite::Trixie), ("nas2", Suite::Trixie), ("old", Suite::Bookworm)]
+            .into_iter()
+            .map(|(name, suite)| {
+                MachineSpec::new(name, suite).with_file(&binary, "/usr/local/bin/zfs-sync", 0o755)
+            })
+            .collect();
+        let testbed = Testbed::start(&specs)?;
+        for machine in testbed.machines() {
+            machine.create_pool("tank")?;
+        }
+        let directory = tempfile::tempdir()?;
+        let (child, port) = start_witness(directory.path(), 0)?;
+        let key =
+            std::fs::read_to_string(directory.path().join("data/admin.key")).context("read the admin key")?;
+        let client =
+            Client::new(&format!("http://127.0.0.1:{port}").parse()?, Some(SecretString::from(key.trim())))?;
+        let fleet = Self {
+            testbed,
+            directory,
+            witness: Mutex::new(Some(child)),
+            agents: Mutex::default(),
+            port,
+            runtime: Runtime::new()?,
+            client,
+        };
+        for name in ["nas1", "nas2", "old"] {
+            fleet.enrol(name)?;
+            fleet.start_agent(name)?;
+        }
+        Ok(fleet)
+    }
+
+    fn enrol(&self, name: &str) -> Result<()> {
+        let token = self.cli(&["system", "token", "create"])?;
+        let machine = self.machine(name);
+        machine.write("/root/token", token.trim(), 0o600)?;
+        let url = format!("http://{HOST}:{}", self.port);
+        machine.ok(&format!("zfs-sync agent enroll {url} --token-file /root/token --hostname {name}"))?;
+        machine.ok("rm /root/token")?;
+        Ok(())
+    }
+
+    /// A machine by name.
+    pub(crate) fn machine(&self, name: &str) -> &Machine {
+        self.testbed.machine(name)
+    }
+
+    /// Starts the agent of a machine.
+    pub(crate) fn start_agent(&self, name: &str) -> Result<()> {
+        let agent = self.machine(name).spawn("exec zfs-sync agent run")?;
+        lock(&self.agents).insert(name.to_owned(), agent);
+        Ok(())
+    }
+
+    /// Kills the agent of a machine, and only it: what it started is left to find out by itself.
+    pub(crate) fn kill_agent(&self, name: &str) -> Result<()> {
+        let agent = lock(&self.agents).remove(name).context("this agent is not running")?;
+        self.machine(name).kill9(agent.pid)
+    }
+
+    /// Kills the witness.
+    pub(crate) fn kill_witness(&self) -> Result<()> {
+        lock(&self.witness).take().context("the witness is not running")?.kill();
+        Ok(())
+    }
+
+    /// Starts the witness again on its port and database.
+    pub(crate) fn start_witness(&self) -> Result<()> {
+        let (child, _) = start_witness(self.directory.path(), self.port)?;
+        *lock(&self.witness) = Some(child);
+        Ok(())
+    }
+
+    /// Runs the command line as an operator would and answers its standard output.
+    pub(crate) fn cli(&self, arguments: &[&str]) -> Result<String> {
+        let output = self.cli_output(arguments)?;
+        ensure!(
+            output.status.success(),
+            "zfs-sync {} ended with {}\n{}{}",
+            arguments.join(" "),
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// The same, whatever its exit code.
+    pub(crate) fn cli_output(&self, arguments: &[&str]) -> Result<Output> {
+        Ok(program()?
+            .args(arguments)
+            .env("ZFS_SYNC_URL", format!("http://127.0.0.1:{}", self.port))
+            .env("ZFS_SYNC_API_KEY_FILE", self.directory.path().join("data/admin.key"))
+            .env("XDG_CONFIG_HOME", self.directory.path())
+            .stdin(Stdio::null())
+            .output()?)
+    }
+
+    /// Asks the witness.
+    pub(crate) fn ask<T, F: Future<Output = Result<T, ClientError>>>(
+        &self,
+        question: impl FnOnce(Client) -> F,
+    ) -> Result<T> {
+        Ok(self.runtime.block_on(question(self.client.clone()))?)
+    }
+
+    /// A group's definition, by name.
+    pub(crate) fn group(&self, name: &str) -> Result<Group> {
+        let groups = self.ask(|client| async move { client.list_groups().await })?;
+        groups.into_iter().find(|group| group.name == name).with_context(|| format!("no group {name}"))
+    }
+
+    /// The replicas of a group.
+    pub(crate) fn replicas(&self, group: &str) -> Result<Vec<Replica>> {
+        let id = self.group(group)?.id;
+        self.ask(|client| async move { client.list_replicas(Some(id)).await })
+    }
+
+    /// The transfers of a group, newest first.
+    pub(crate) fn transfers(&self, group: &str) -> Result<Vec<Transfer>> {
+        let query =
+            TransferQuery { group: Some(self.group(group)?.id), limit: 200, ..TransferQuery::default() };
+        self.ask(|client| async move { client.list_transfers(&query).await })
+    }
+
+    /// Waits until `count` replicas of the group have this state, and all of them do.
+    pub(crate) fn wait_for_state(&self, group: &str, count: usize, state: &str) -> Result<()> {
+        let waited = wait_until(PATIENCE, &format!("{count} replicas of {group} to be {state}"), || {
+            // A witness that is down for the moment is asked again.
+            let Ok(replicas) = self.replicas(group) else { return Ok(None) };
+            Ok((replicas.len() == count && replicas.iter().all(|replica| replica.state.as_str() == state))
+                .then_some(()))
+        });
+        waited.with_context(|| self.describe(group))
+    }
+
+    /// Waits until a transfer of the group has moved eight megabytes and is not at its end. The socket buffers on the way hold some of them.
+    pub(crate) fn wait_for_mid_transfer(&self, group: &str) -> Result<Transfer> {
+        let waited = wait_until(PATIENCE, &format!("a transfer of {group} to be under way"), || {
+            let transfers = self.transfers(group)?;
+            Ok(transfers
+                .into_iter()
+                .find(|transfer| transfer.state == "leased" && transfer.bytes > 8_000_000))
+        });
+        waited.with_context(|| self.describe(group))
+    }
+
+    /// Everything that helps to understand a failed wait.
+    pub(crate) fn describe(&self, group: &str) -> String {
+        let mut text = String::new();
+        for replica in self.replicas(group).unwrap_or_default() {
+            text += &format!(
+                "{} on {}: {} {:?}; {}\n",
+                replica.target, replica.target_system, replica.state, replica.reason, replica.report.next
+            );
+        }
+        for transfer in self.transfers(group).unwrap_or_default() {
+            text += &format!(
+                "transfer {} → {}: {} attempt {} bytes {} resumed {:?} {:?} {:?}\n",
+                transfer.source,
+                transfer.target,
+                transfer.state,
+                transfer.attempts,
+                transfer.bytes,
+                transfer.resumed_from,
+                transfer.error_code,
+                transfer.error_detail
+            );
+        }
+        for (name, agent) in lock(&self.agents).iter() {
+            let log = self.machine(name).ok(&format!("tail -n 25 {}", agent.log)).unwrap_or_default();
+            text += &format!("--- agent on {name}\n{log}");
+        }
+        let log = std::fs::read_to_string(self.directory.path().join("witness.log")).unwrap_or_default();
+        let tail: Vec<&str> = log.lines().rev().take(25).collect();
+        text += "--- witness\n";
+        for line in tail.into_iter().rev() {
+            text += line;
+            text.push('\n');
+        }
+        text
+    }
+
+    /// `label → guid` of a dataset's snapshots, as `zfs` on that machine says.
+    pub(crate) fn guids(&self, machine: &str, dataset: &str) -> Result<BTreeMap<String, String>> {
+        let lines =
+            self.machine(machine).ok(&format!("zfs list -Hp -d 1 -t snapshot -o name,guid '{dataset}'"))?;
+        lines
+            .lines()
+            .map(|line| {
+                let (name, guid) = line.split_once('\t').with_context(|| format!("odd line {line}"))?;
+                let label = name.split_once('@').context("a snapshot has a label")?.1;
+                Ok((label.to_owned(), guid.to_owned()))
+            })
+            .collect()
+    }
+
+    /// The newest snapshot's GUID, or nothing where there is none.
+    pub(crate) fn newest_guid(&self, machine: &str, dataset: &str) -> Result<String> {
+        let line = format!("zfs list -Hp -d 1 -t snapshot -s createtxg -o guid '{dataset}' | tail -n 1");
+        Ok(self.machine(machine).ok(&line)?.trim().to_owned())
+    }
+
+    /// Fails unless both datasets have the same snapshots by GUID.
+    pub(crate) fn assert_same(&self, source: (&str, &str), target: (&str, &str)) -> Result<()> {
+        let (there, here) = (self.guids(source.0, source.1)?, self.guids(target.0, target.1)?);
+        ensure!(!there.is_empty(), "{}:{} has no snapshot", source.0, source.1);
+        ensure!(there == here, "{source:?} has {there:?}, {target:?} has {here:?}");
+        Ok(())
+    }
+
+    /// Fails when a hold of a running step, a lease or a partial receive is left behind for `dataset` on either machine.
+    pub(crate) fn assert_nothing_left(&self, source: (&str, &str), target: (&str, &str)) -> Result<()> {
+        for (name, dataset) in [source, target] {
+            let machine = self.machine(name);
+            let token = machine.ok(&format!("zfs get -Hp -o value receive_resume_token '{dataset}'"))?;
+            ensure!(token.trim() == "-", "{name}:{dataset} is half received");
+            let holds = machine.ok(&format!(
+                "zfs list -H -d 1 -t snapshot -o name '{dataset}' | while read -r s; do zfs holds -H \"$s\"; done"
+            ))?;
+            ensure!(!holds.contains("zfs-sync:step"), "{name}:{dataset} is still held:\n{holds}");
+        }
+        Ok(())
+    }
+
+    /// Makes a file system with `mebibytes` of random data and a first snapshot `one`.
+    pub(crate) fn make_dataset(&self, machine: &str, dataset: &str, mebibytes: u32) -> Result<()> {
+        self.machine(machine).ok(&format!(
+            "zfs create -p '{dataset}' && dd if=/dev/urandom of='/{dataset}/payload' bs=1M count={mebibytes} status=none && zfs snapshot '{dataset}@one'"
+        ))?;
+        Ok(())
+    }
+
+    /// Creates a group from `nas1` (or another source) to one target, starting steps by itself.
+    pub(crate) fn make_group(
+        &self,
+        name: &str,
+        source: &str,
+        target: &str,
+        dataset: &str,
+        map: &str,
+    ) -> Result<()> {
+        let systems = format!("{source},{target}");
+        self.cli(&[
+            "group",
+            "create",
+            "--name",
+            name,
+            "--systems",
+            &systems,
+            "--source-of-truth",
+            source,
+            "--dataset",
+            dataset,
+            "--map",
+            map,
+            "--auto",
+        ])?;
+        Ok(())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Starts a witness and waits until it says where it listens.
+fn start_witness(directory: &Path, port: u16) -> Result<(Bound, u16)> {
+    let (said, log) = (directory.join("witness.out"), directory.join("witness.log"));
+    // The machines reach this machine's loopback at their gateway's address, so nothing listens on any network.
+    let mut command = mortal_command(binary()?);
+    command
+        .args(["server", "--listen", &format!("127.0.0.1:{port}"), "--data-dir"])
+        .arg(directory.join("data"))
+        .env("ZFS_SYNC_LOG_LEVEL", "INFO")
+        .stdin(Stdio::null())
+        .stdout(File::create(&said)?)
+        .stderr(File::options().create(true).append(true).open(&log)?);
+    let mut witness = Bound::start(command)?;
+    let port = wait_until(Duration::from_secs(30), "the witness to say where it listens", || {
+        if let Some(status) = witness.ended()? {
+            bail!("the witness ended with {status}: {}", std::fs::read_to_string(&log)?);
+        }
+        let text = std::fs::read_to_string(&said)? + &std::fs::read_to_string(&log)?;
+        Ok(text.lines().rev().find_map(port_of))
+    })?;
+    Ok((witness, port))
+}
+
+/// The port in a line that names `http://127.0.0.1:PORT`.
+fn port_of(line: &str) -> Option<u16> {
+    let rest = line.split_once("http://127.0.0.1:")?.1;
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
+}

@@ -1,0 +1,135 @@
+//! `kill -9` in the middle of 20 MB, and what is left afterwards: nothing.
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::fleet::{Fleet, fleet};
+
+const MEBIBYTES: u32 = 24;
+
+/// Slows what nas1 sends to the other machines to two megabytes a second while this exists, so that "in the middle" is a time and not
+/// an instant, however fast or busy the machine is that runs the tests.
+struct SlowLink(&'static Fleet);
+
+const LINK: &str =
+    "dev=$(ip -o route get $(getent hosts nas2 | cut -d' ' -f1) | sed 's/.* dev \\([^ ]*\\).*/\\1/')";
+
+impl SlowLink {
+    fn new(fleet: &'static Fleet) -> Result<Self> {
+        fleet.machine("nas1").ok(&format!(
+            "{LINK}; tc qdisc replace dev $dev root tbf rate 16mbit burst 64kb latency 400ms"
+        ))?;
+        Ok(Self(fleet))
+    }
+}
+
+impl Drop for SlowLink {
+    fn drop(&mut self) {
+        // A link that stays slow makes later scenarios slow, not wrong.
+        let _ = self.0.machine("nas1").run(&format!("{LINK}; tc qdisc del dev $dev root"));
+    }
+}
+
+/// Starts a transfer of 24 MiB, lets `strike` happen in its middle and `mend` after it, and demands that it resumed and ended well.
+fn survives(
+    name: &str,
+    strike: impl FnOnce(&Fleet) -> Result<()>,
+    mend: impl FnOnce(&Fleet) -> Result<()>,
+) -> Result<()> {
+    let fleet = fleet();
+    let (source, target) = (format!("tank/{name}"), format!("tank/{name}-copy"));
+    fleet.make_dataset("nas1", &source, MEBIBYTES)?;
+    let slow = SlowLink::new(fleet)?;
+    fleet.make_group(name, "nas1", "nas2", &source, &format!("{source}={target}"))?;
+    let before = fleet.wait_for_mid_transfer(name)?;
+    ensure!(before.resumed_from.is_none(), "this is the first attempt");
+    strike(fleet)?;
+    mend(fleet)?;
+    drop(slow);
+    fleet.wait_for_state(name, 1, "in_sync")?;
+    fleet.assert_same(("nas1", &source), ("nas2", &target))?;
+    fleet.assert_nothing_left(("nas1", &source), ("nas2", &target))?;
+
+    let resumed = fleet
+        .transfers(name)?
+        .into_iter()
+        .find(|transfer| transfer.resumed_from.is_some_and(|bytes| bytes > 0))
+        .with_context(|| format!("no transfer resumed\n{}", fleet.describe(name)))?;
+    let whole = u64::from(MEBIBYTES) * 1024 * 1024;
+    let (kept, sent) = (resumed.resumed_from.unwrap_or_default(), resumed.bytes);
+    ensure!(sent < whole, "{sent} bytes were sent after {kept} had been kept: that is everything again");
+    println!("{name}: {kept} bytes had arrived, {sent} more were sent, of {whole}");
+    Ok(())
+}
+
+#[test]
+fn the_agent_on_the_sending_side_is_killed() -> Result<()> {
+    survives("kill-sender", |fleet| fleet.kill_agent("nas1"), |fleet| fleet.start_agent("nas1"))
+}
+
+#[test]
+fn the_agent_on_the_receiving_side_is_killed() -> Result<()> {
+    let fleet = fleet();
+    let (source, target) = ("tank/kill-receiver", "tank/kill-receiver-copy");
+    fleet.make_dataset("nas1", source, MEBIBYTES)?;
+    let slow = SlowLink::new(fleet)?;
+    fleet.make_group("kill-receiver", "nas1", "nas2", source, &format!("{source}={target}"))?;
+    fleet.wait_for_mid_transfer("kill-receiver")?;
+    // It is not in the way of the data: the transfer goes on, and its success is known before the agent is back.
+    fleet.kill_agent("nas2")?;
+    fleet.start_agent("nas2")?;
+    drop(slow);
+    fleet.wait_for_state("kill-receiver", 1, "in_sync")?;
+    fleet.assert_same(("nas1", source), ("nas2", target))?;
+    fleet.assert_nothing_left(("nas1", source), ("nas2", target))
+}
+
+#[test]
+fn the_receiving_process_is_killed() -> Result<()> {
+    survives(
+        "kill-receive",
+        |fleet| fleet.machine("nas2").ok("pkill -KILL -f 'zfs receive.*kill-receive-copy'").map(drop),
+        |_| Ok(()),
+    )
+}
+
+#[test]
+fn the_witness_is_killed() -> Result<()> {
+    let fleet = fleet();
+    let (source, target) = ("tank/kill-witness", "tank/kill-witness-copy");
+    fleet.make_dataset("nas1", source, MEBIBYTES)?;
+    let slow = SlowLink::new(fleet)?;
+    fleet.make_group("kill-witness", "nas1", "nas2", source, &format!("{source}={target}"))?;
+    fleet.wait_for_mid_transfer("kill-witness")?;
+    fleet.kill_witness()?;
+    // The data does not pass through it; the agents go on.
+    fleet.start_witness()?;
+    drop(slow);
+    fleet.wait_for_state("kill-witness", 1, "in_sync")?;
+    fleet.assert_same(("nas1", source), ("nas2", target))?;
+    fleet.assert_nothing_left(("nas1", source), ("nas2", target))
+}
+
+#[test]
+fn the_ssh_connection_is_killed() -> Result<()> {
+    survives(
+        "kill-ssh",
+        |fleet| fleet.machine("nas1").ok("pkill -KILL -f '^ssh .*kill-ssh-copy'").map(drop),
+        |_| Ok(()),
+    )
+}
+
+#[test]
+fn the_receiving_machine_loses_power() -> Result<()> {
+    survives(
+        "kill-power",
+        |fleet| {
+            // A resume point exists on disk only after the pool has written it out.
+            fleet.machine("nas2").ok("zpool sync tank")?;
+            fleet.machine("nas2").reboot_hard()
+        },
+        |fleet| {
+            fleet.machine("nas2").ok("zpool import -f tank 2>/dev/null || zpool list tank")?;
+            fleet.start_agent("nas2")
+        },
+    )
+}
