@@ -15,7 +15,7 @@ use zfs_sync_zfs::{
     command::Scope,
     error::{Error, Kind},
     features::Features,
-    inventory::{DatasetRow, History, list_datasets, read_history},
+    inventory::{DatasetRow, History, ensure_pools_answer, list_datasets, read_history},
     runner::Runner,
 };
 
@@ -123,7 +123,16 @@ impl Scanner {
             }
             histories
         };
+        // Last, because a pool that stopped answering anywhere above must not look like one without datasets or snapshots.
+        if !self.complete || !due.is_empty() || self.misses_a_dataset(&rows) {
+            ensure_pools_answer(runner).await?;
+        }
         Ok(Look { now, rows, due, histories })
+    }
+
+    fn misses_a_dataset(&self, rows: &[DatasetRow]) -> bool {
+        // Every dataset that was not there before is due, so that counts suffice.
+        rows.len() < self.seen.len()
     }
 
     /// From here on nothing can fail. What has not changed is not even copied: it may be a million snapshots.

@@ -87,7 +87,7 @@ fn by_circumstances(survey: &Survey<'_>, pair: &Pair<'_>, words: &Words<'_>) -> 
         return blocked(ReplicaState::Unknown, Reason::MappingCollision, next);
     }
     if !survey.has_pool(pair.target.id, target.pool()) {
-        return blocked(ReplicaState::NeverSeeded, Reason::TargetPoolMissing, words.pool_missing(target));
+        return blocked(ReplicaState::Unknown, Reason::TargetPoolMissing, words.pool_missing(target));
     }
     match &pair.comparison {
         Some(comparison) => by_relation(survey, pair, target, comparison, words),

@@ -536,7 +536,7 @@ fn names_and_pools_that_can_not_be() {
       11:58 nas2: backup/dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd does not exist
       R_NAME_TOO_LONG
       Map tank/media to a shorter name, or shorten its names (the name has 268 bytes; ZFS allows 255).
-    tank/mirror to fast/mirror@nas2: never_seeded, lag 1
+    tank/mirror to fast/mirror@nas2: unknown, lag 1
       11:59 nas1: tank/mirror has 1 snapshot, newest @m1
       11:58 nas2: fast/mirror does not exist
       R_TARGET_POOL_MISSING

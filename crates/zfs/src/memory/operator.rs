@@ -144,7 +144,7 @@ impl Host {
                 return Err(Refusal::new(format!("cannot create '{name}': pool already exists")));
             }
             let guid = state.next_guid();
-            state.pools.insert(name.to_owned(), Pool { guid, capacity, txg: FIRST_TXG });
+            state.pools.insert(name.to_owned(), Pool { guid, capacity, txg: FIRST_TXG, suspended: false });
             let dataset = state.new_dataset(&root, DatasetKind::Filesystem, now);
             state.datasets.insert(root, dataset);
             Ok(())
@@ -156,6 +156,17 @@ impl Host {
         self.operate(format!("zpool online -e {pool}"), |state, _| match state.pools.get_mut(pool) {
             Some(found) => {
                 found.capacity = capacity;
+                Ok(())
+            }
+            None => Err(Refusal::new(format!("cannot open '{pool}': no such pool"))),
+        })
+    }
+
+    /// Takes the pool's disks away, or brings them back.
+    pub fn set_suspended(&self, pool: &str, suspended: bool) -> Result<(), Error> {
+        self.operate(format!("zpool clear {pool}"), |state, _| match state.pools.get_mut(pool) {
+            Some(found) => {
+                found.suspended = suspended;
                 Ok(())
             }
             None => Err(Refusal::new(format!("cannot open '{pool}': no such pool"))),

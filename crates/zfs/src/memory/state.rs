@@ -177,6 +177,8 @@ pub(super) struct Pool {
     pub(super) guid: Guid,
     pub(super) capacity: u64,
     pub(super) txg: u64,
+    /// Its disks are gone: nothing in it can be opened, and listings leave it out without a word, as OpenZFS 2.3 does.
+    pub(super) suspended: bool,
 }
 
 /// Everything a host has.
@@ -214,15 +216,29 @@ impl State {
         Txg::new(pool.txg)
     }
 
+    pub(super) fn is_suspended(&self, name: &DatasetName) -> bool {
+        self.pools.get(name.pool()).is_some_and(|pool| pool.suspended)
+    }
+
+    fn check_pool(&self, name: &DatasetName) -> Result<(), Refusal> {
+        if self.is_suspended(name) {
+            return Err(Refusal::new(format!("cannot open '{name}': pool I/O is currently suspended")));
+        }
+        Ok(())
+    }
+
     pub(super) fn dataset(&self, name: &DatasetName) -> Result<&Dataset, Refusal> {
+        self.check_pool(name)?;
         self.datasets.get(name).ok_or_else(|| Refusal::missing(name))
     }
 
     pub(super) fn dataset_mut(&mut self, name: &DatasetName) -> Result<&mut Dataset, Refusal> {
+        self.check_pool(name)?;
         self.datasets.get_mut(name).ok_or_else(|| Refusal::missing(name))
     }
 
     pub(super) fn snapshot(&self, name: &SnapshotName) -> Result<(&Dataset, &Snapshot), Refusal> {
+        self.check_pool(name.dataset())?;
         let dataset = self.datasets.get(name.dataset()).ok_or_else(|| Refusal::missing(name))?;
         let snapshot = dataset.snapshot(name.label()).ok_or_else(|| Refusal::missing(name))?;
         Ok((dataset, snapshot))

@@ -27,7 +27,7 @@ struct Property {
 impl State {
     fn in_scope(&self, scope: &Scope) -> Result<Vec<(&DatasetName, &Dataset)>, Refusal> {
         match scope {
-            Scope::Everything => Ok(self.datasets.iter().collect()),
+            Scope::Everything => Ok(self.datasets.iter().filter(|(name, _)| !self.is_suspended(name)).collect()),
             Scope::Tree(root) => {
                 self.dataset(root)?;
                 Ok(self.datasets.iter().filter(|(name, _)| name.is_within(root)).collect())
@@ -157,7 +157,8 @@ impl State {
         let line = |(name, pool): (&String, &super::state::Pool)| {
             let allocated = self.allocated(name);
             let free = pool.capacity.saturating_sub(allocated);
-            format!("{name}\t{}\t{}\t{allocated}\t{free}\tONLINE\n", pool.guid, pool.capacity)
+            let health = if pool.suspended { "SUSPENDED" } else { "ONLINE" };
+            format!("{name}\t{}\t{}\t{allocated}\t{free}\t{health}\n", pool.guid, pool.capacity)
         };
         self.pools.iter().map(line).collect()
     }

@@ -133,6 +133,30 @@ async fn the_first_look_is_one_listing_and_an_idle_one_lists_no_history() {
 }
 
 #[tokio::test]
+async fn a_suspended_pool_is_not_taken_for_datasets_that_are_gone() {
+    let mut world = World::told().await;
+    world.host.create_pool("usb", 1 << 30).unwrap();
+    world.scan().await;
+    world.report();
+    world.host.set_suspended("tank", true).unwrap();
+    let error = world.scanner.scan().await.unwrap_err();
+    assert_eq!(error.kind, zfs_sync_zfs::error::Kind::PoolUnavailable, "{error}");
+    assert!(!world.reports.has_news(&world.scanner), "nothing is said to be gone");
+    assert_eq!(world.scanner.datasets().count(), 22, "what was seen last stays");
+    world.host.set_suspended("tank", false).unwrap();
+    world.scan().await;
+    assert!(!world.reports.has_news(&world.scanner));
+}
+
+#[tokio::test]
+async fn a_pool_that_is_suspended_from_the_start_keeps_the_first_report_back() {
+    let mut world = World::new().await;
+    world.host.set_suspended("tank", true).unwrap();
+    assert!(world.scanner.scan().await.is_err());
+    assert!(!world.scanner.has_looked());
+}
+
+#[tokio::test]
 async fn only_a_dataset_that_changed_is_read_and_reported() {
     let mut world = World::told().await;
     world.host.snapshot("tank/d7@three").unwrap();
