@@ -27,7 +27,9 @@ struct Property {
 impl State {
     fn in_scope(&self, scope: &Scope) -> Result<Vec<(&DatasetName, &Dataset)>, Refusal> {
         match scope {
-            Scope::Everything => Ok(self.datasets.iter().filter(|(name, _)| !self.is_suspended(name)).collect()),
+            Scope::Everything => {
+                Ok(self.datasets.iter().filter(|(name, _)| !self.is_suspended(name)).collect())
+            }
             Scope::Tree(root) => {
                 self.dataset(root)?;
                 Ok(self.datasets.iter().filter(|(name, _)| name.is_within(root)).collect())
