@@ -45,7 +45,8 @@ pub async fn list_datasets(
 pub async fn ensure_pools_answer(runner: &dyn Runner) -> Result<(), Error> {
     let command = Command::ListPools;
     let output = runner.run(&command).await?;
-    let pools = parse::pools(&output.stdout).map_err(|what| Error::unparsable(runner.host(), &command, &what))?;
+    let pools =
+        parse::pools(&output.stdout).map_err(|what| Error::unparsable(runner.host(), &command, &what))?;
     match pools.iter().find(|pool| pool.health == "SUSPENDED") {
         None => Ok(()),
         Some(pool) => Err(Error {
