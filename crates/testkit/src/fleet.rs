@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     future::Future,
     net::SocketAddr,
     sync::{
@@ -306,13 +307,14 @@ impl Fleet {
         let mut text = format!("waited {PATIENCE:?} for {what}\n");
         for replica in self.replicas(group).await.unwrap_or_default() {
             let Replica { target, target_system, state, reason, report, .. } = &replica;
-            text += &format!("{target} on {target_system}: {state} {reason:?}; {}\n", report.next);
+            let _ = writeln!(text, "{target} on {target_system}: {state} {reason:?}; {}", report.next);
         }
         for transfer in self.transfers(group).await.unwrap_or_default() {
             let Transfer { source, state, attempts, bytes, resumed_from, error_code, error_detail, .. } =
                 &transfer;
-            text += &format!(
-                "{source}: {state}, attempt {attempts}, {bytes} bytes after {resumed_from:?}, {error_code:?} {error_detail:?}\n"
+            let _ = writeln!(
+                text,
+                "{source}: {state}, attempt {attempts}, {bytes} bytes after {resumed_from:?}, {error_code:?} {error_detail:?}"
             );
         }
         bail!(text)

@@ -23,7 +23,7 @@ use zfs_sync_testkit::testbed::{
 };
 
 /// What a transfer of some megabytes may take on emulated machines.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
 
 static FLEET: LazyLock<Fleet> = LazyLock::new(|| Fleet::start().expect("the fleet starts"));
 
@@ -42,6 +42,12 @@ pub(crate) struct Fleet {
     port: u16,
     runtime: Runtime,
     client: Client,
+}
+
+/// Says a figure that docs/MEASUREMENTS.md quotes.
+#[expect(clippy::print_stdout, reason = "a test that measures says what it measured")]
+pub(crate) fn figure(text: &str) {
+    println!("{text}");
 }
 
 fn binary() -> Result<PathBuf> {
@@ -166,6 +172,25 @@ impl Fleet {
         Ok(self.runtime.block_on(question(self.client.clone()))?)
     }
 
+    /// Says where others reach a system by ssh; without an address it fetches instead of being sent to.
+    #[expect(clippy::disallowed_methods, reason = "an explicit null is what only a script sends")]
+    pub(crate) fn set_ssh_hostname(&self, system: &str, address: Option<&str>) -> Result<()> {
+        let systems = self.ask(|client| async move { client.list_systems().await })?;
+        let id = systems.iter().find(|known| known.hostname == system).context("the system is enrolled")?.id;
+        let key = std::fs::read_to_string(self.directory.path().join("data/admin.key"))?;
+        let header = self.directory.path().join("header");
+        std::fs::write(&header, format!("X-API-Key: {}\n", key.trim()))?;
+        let status = Command::new("curl")
+            .args(["--silent", "--show-error", "--fail", "--output", "/dev/null", "--request", "PUT"])
+            .arg("--header")
+            .arg(format!("@{}", header.display()))
+            .args(["--json", &serde_json::json!({ "ssh_hostname": address }).to_string()])
+            .arg(format!("http://127.0.0.1:{}/api/v1/systems/{id}", self.port))
+            .status()?;
+        ensure!(status.success(), "the witness refused the address of {system}");
+        Ok(())
+    }
+
     /// A group's definition, by name.
     pub(crate) fn group(&self, name: &str) -> Result<Group> {
         let groups = self.ask(|client| async move { client.list_groups().await })?;
@@ -209,38 +234,28 @@ impl Fleet {
 
     /// Everything that helps to understand a failed wait.
     pub(crate) fn describe(&self, group: &str) -> String {
-        let mut text = String::new();
-        for replica in self.replicas(group).unwrap_or_default() {
-            text += &format!(
-                "{} on {}: {} {:?}; {}\n",
-                replica.target, replica.target_system, replica.state, replica.reason, replica.report.next
-            );
-        }
-        for transfer in self.transfers(group).unwrap_or_default() {
-            text += &format!(
-                "transfer {} → {}: {} attempt {} bytes {} resumed {:?} {:?} {:?}\n",
-                transfer.source,
-                transfer.target,
-                transfer.state,
-                transfer.attempts,
-                transfer.bytes,
-                transfer.resumed_from,
-                transfer.error_code,
-                transfer.error_detail
-            );
-        }
+        let replicas = self.replicas(group).unwrap_or_default().into_iter().map(|replica| {
+            let Replica { target, target_system, state, reason, report, .. } = replica;
+            format!("{target} on {target_system}: {state} {reason:?}; {}", report.next)
+        });
+        let transfers = self.transfers(group).unwrap_or_default().into_iter().map(|transfer| {
+            let Transfer { source, target, state, attempts, bytes, resumed_from, error_code, error_detail, .. } =
+                transfer;
+            format!(
+                "transfer {source} → {target}: {state}, attempt {attempts}, {bytes} bytes after {resumed_from:?}, \
+                 {error_code:?} {error_detail:?}"
+            )
+        });
+        let mut lines: Vec<String> = replicas.chain(transfers).collect();
         for (name, agent) in lock(&self.agents).iter() {
             let log = self.machine(name).ok(&format!("tail -n 25 {}", agent.log)).unwrap_or_default();
-            text += &format!("--- agent on {name}\n{log}");
+            lines.push(format!("--- agent on {name}\n{log}"));
         }
+        lines.push("--- witness".into());
         let log = std::fs::read_to_string(self.directory.path().join("witness.log")).unwrap_or_default();
-        let tail: Vec<&str> = log.lines().rev().take(25).collect();
-        text += "--- witness\n";
-        for line in tail.into_iter().rev() {
-            text += line;
-            text.push('\n');
-        }
-        text
+        let log: Vec<&str> = log.lines().collect();
+        lines.extend(log[log.len().saturating_sub(25)..].iter().map(|&line| line.to_owned()));
+        lines.join("\n")
     }
 
     /// `label → guid` of a dataset's snapshots, as `zfs` on that machine says.

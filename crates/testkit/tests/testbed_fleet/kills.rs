@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::fleet::{Fleet, fleet};
+use crate::fleet::{Fleet, figure, fleet};
 
 const MEBIBYTES: u32 = 24;
 
@@ -57,7 +57,7 @@ fn survives(
     let whole = u64::from(MEBIBYTES) * 1024 * 1024;
     let (kept, sent) = (resumed.resumed_from.unwrap_or_default(), resumed.bytes);
     ensure!(sent < whole, "{sent} bytes were sent after {kept} had been kept: that is everything again");
-    println!("{name}: {kept} bytes had arrived, {sent} more were sent, of {whole}");
+    figure(&format!("{name}: {kept} bytes had arrived, {sent} more were sent, of {whole}"));
     Ok(())
 }
 
@@ -81,6 +81,30 @@ fn the_agent_on_the_receiving_side_is_killed() -> Result<()> {
     fleet.wait_for_state("kill-receiver", 1, "in_sync")?;
     fleet.assert_same(("nas1", source), ("nas2", target))?;
     fleet.assert_nothing_left(("nas1", source), ("nas2", target))
+}
+
+/// Takes a system's ssh address away while this exists, so that it fetches by itself what it lacks.
+struct WithoutAddress(&'static Fleet, &'static str);
+
+impl WithoutAddress {
+    fn new(fleet: &'static Fleet, system: &'static str) -> Result<Self> {
+        fleet.set_ssh_hostname(system, None)?;
+        Ok(Self(fleet, system))
+    }
+}
+
+impl Drop for WithoutAddress {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.set_ssh_hostname(self.1, Some(self.1)) {
+            panic!("later scenarios need the address of {}: {error:#}", self.1);
+        }
+    }
+}
+
+#[test]
+fn the_agent_on_the_receiving_side_is_killed_while_it_fetches() -> Result<()> {
+    let _pulls = WithoutAddress::new(fleet(), "nas2")?;
+    survives("kill-fetcher", |fleet| fleet.kill_agent("nas2"), |fleet| fleet.start_agent("nas2"))
 }
 
 #[test]

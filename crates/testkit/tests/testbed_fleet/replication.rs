@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 
-use crate::fleet::{PATIENCE, fleet};
+use crate::fleet::{PATIENCE, figure, fleet};
 use zfs_sync_testkit::testbed::wait_until;
 
 #[test]
@@ -84,6 +84,8 @@ fn a_new_snapshot_arrives_without_anybody_calling_anything() -> Result<()> {
         fleet.wait_for_state("latency", 1, "in_sync")?;
     }
     figures.sort_unstable();
-    println!("latency from `zfs snapshot` to the GUID on the target, emulated machines, ms: {figures:?}");
+    figure(&format!(
+        "latency from `zfs snapshot` to the GUID on the target, emulated machines, ms: {figures:?}"
+    ));
     Ok(())
 }
