@@ -185,6 +185,10 @@ fn says<T: FromStr<Err: ToString>>(text: &str, message: &str) -> bool {
 
 /// The code for a text that a type of names refused with this message.
 fn named(bytes: &[u8], pointer: &str, message: &str) -> Option<ErrorCode> {
+    // As a tree a text takes many times its size: of a whole report that could be a gigabyte, for a code that is only more precise.
+    if bytes.len() > BODY_LIMIT {
+        return None;
+    }
     let body: Value = serde_json::from_slice(bytes).ok()?;
     let text = body.pointer(pointer)?.as_str()?;
     if says::<DatasetName>(text, message) || says::<Label>(text, message) {

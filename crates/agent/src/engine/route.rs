@@ -71,6 +71,10 @@ pub(super) fn choose(step: &Step, send: &Send, view: &View) -> Result<Route, Fai
     if let Some(base) = &base {
         check_order(step, source, base, to)?;
     }
+    // Whoever planned it: with its key loaded, `zfs send` would decrypt what it sends.
+    if source.properties.encrypted && !send.raw {
+        return Err(Failure::stale(format!("{} is encrypted and would be sent in the clear", step.source)));
+    }
     Ok(Route::Fresh { base, to: to.into(), discard })
 }
 

@@ -151,18 +151,22 @@ pub(crate) async fn plan_group(
 
     let (backoff, busy): (Vec<_>, Vec<_>) =
         unfinished.into_iter().partition(|row| is_waiting(row, fleet.now));
-    let running = busy.iter().chain(&settling).map(|row| Running {
-        transfer: row.id,
-        target_system: row.target_system,
-        target: row.target.clone(),
-    });
+    // Nobody waits for the report of a system that is silent: its replicas are unknown, not on their way, and nothing is planned for them.
+    let awaited = |row: &&TransferRow| {
+        fleet.is_fresh(state, row.source_system) && fleet.is_fresh(state, row.target_system)
+    };
+    let awaited = settling.iter().filter(awaited);
+    let running: Vec<Running> = busy
+        .iter()
+        .chain(awaited)
+        .map(|row| Running { transfer: row.id, target_system: row.target_system, target: row.target.clone() })
+        .collect();
     let mut systems = BTreeMap::new();
     for member in &group.members {
         let inventory = fleet.inventory(state, *member).await?;
         let (name, fresh) = (fleet.hostname(*member), fleet.is_fresh(state, *member));
         systems.insert(*member, Known { name, inventory, fresh });
     }
-    let running = running.collect();
     let facts = Facts { group: group.clone(), systems, running, keep_both, now: fleet.now };
     let (plan, report, violations) = tokio::task::spawn_blocking(move || facts.plan())
         .await

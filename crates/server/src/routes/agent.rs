@@ -30,6 +30,8 @@ const MOST_LEASES: u32 = 64;
 const LOOK: Duration = Duration::from_secs(1);
 /// An agent that reports less often than daily could not be told from a dead one.
 const LONGEST_INTERVAL_MS: u64 = 24 * 3600 * 1000;
+/// Characters of a version or an operating system's name; real ones have twenty.
+const LONGEST_WORD: usize = 128;
 
 /// An agent has started: what it had leased is queued again
 #[utoipa::path(
@@ -47,9 +49,9 @@ pub(super) async fn hello(
     }
     let now = state.now();
     let seen = SystemSeen {
-        agent_version: Some(body.agent_version),
-        zfs_version: body.zfs_version,
-        os: Some(body.os),
+        agent_version: Some(word(&body.agent_version)),
+        zfs_version: body.zfs_version.as_deref().map(word),
+        os: Some(word(&body.os)),
         extra_metadata: None,
         clock_offset_ms: Some(body.clock_ms.saturating_sub(now.as_millisecond())),
         inventory_interval_ms: Some(body.report_interval_ms),
@@ -61,6 +63,11 @@ pub(super) async fn hello(
     state.wake.system(id);
     state.wake.groups_changed(released.iter().map(|row| row.group));
     Ok(Json(HelloAnswer { released: u32::try_from(released.len()).unwrap_or(u32::MAX) }))
+}
+
+/// What an agent says of itself: shown in every list of systems, so that it is short and printable whoever wrote the agent.
+fn word(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(LONGEST_WORD).collect()
 }
 
 /// What the system has: everything, or what has changed since a report before

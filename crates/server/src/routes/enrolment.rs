@@ -12,7 +12,7 @@ use zfs_sync_api::{
 use zfs_sync_core::ids::{EnrolmentTokenId, SystemId};
 use zfs_sync_store::{EnrolError, NewEnrolmentToken, NewSystem};
 
-use super::systems::{exists, host_fields};
+use super::systems::{exists, free_text, host_fields};
 use crate::{
     auth::{
         Actor, new_key,
@@ -126,6 +126,7 @@ pub(super) async fn enrol_system(
     let ssh_hostname = body.ssh_hostname.as_deref().or(Some(&body.hostname));
     let host =
         host_fields(&mut fields, &body.hostname, ssh_hostname, body.ssh_user.as_deref(), body.ssh_port);
+    free_text(&mut fields, "/platform", &body.platform);
     fields.finish(ErrorCode::BodyInvalid)?;
     let Some(host) = host else { return Err(ApiError::new(ErrorCode::HostInvalid, "no host name")) };
     let new = NewSystem {

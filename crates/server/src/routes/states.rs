@@ -29,6 +29,9 @@ use crate::{
     views::Directory,
 };
 
+/// What `zfs` and `ssh` say fits many times over; more would let a client fill the database, one row for each name it makes up.
+const LONGEST_MESSAGE: usize = 16 * 1024;
+
 fn stated(row: SyncStateRow) -> SyncState {
     SyncState {
         id: row.id,
@@ -200,13 +203,17 @@ pub(super) async fn set_state(
         let detail = "a status is one of in_sync, out_of_sync, syncing, conflict, error";
         fields.add(pointer("status"), ErrorCode::ValueInvalid, detail);
     }
+    let message = body.error_message.or(query.error_message);
+    if message.as_ref().is_some_and(|message| message.len() > LONGEST_MESSAGE) {
+        let detail = format!("at most {LONGEST_MESSAGE} bytes");
+        fields.add(pointer("error_message"), ErrorCode::ValueInvalid, detail);
+    }
     fields.finish(ErrorCode::BodyInvalid)?;
     let (Some(group), Some(system), Some(dataset), Some(status)) = (group, system, dataset, known) else {
         return Err(ApiError::new(ErrorCode::FieldRequired, "a field is missing"));
     };
     let (group, system) = (GroupId::from_uuid(group), SystemId::from_uuid(system));
     caller.only_for(system)?;
-    let message = body.error_message.or(query.error_message);
     let stored =
         state.store.set_sync_state(group, &dataset, system, status, message.as_deref(), state.now()).await;
     let row = match stored {

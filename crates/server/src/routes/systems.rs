@@ -85,7 +85,7 @@ fn port(fields: &mut Fields, port: u16) -> u16 {
 }
 
 /// Free text of the old service: shown, never interpreted.
-fn free_text(fields: &mut Fields, pointer: &str, text: &str) {
+pub(super) fn free_text(fields: &mut Fields, pointer: &str, text: &str) {
     if text.chars().count() > 128 || text.chars().any(char::is_control) {
         fields.add(pointer, ErrorCode::ValueInvalid, "at most 128 printable characters");
     }

@@ -238,7 +238,7 @@ pub(super) async fn report_progress(
         bytes: body.bytes,
         total: body.total,
         rate: Some(body.rate),
-        stage: Some(short(body.stage.clone(), 64)),
+        stage: Some(short(body.stage, 64)),
         resumed_from: body.resumed_from,
     };
     let until = lease_until(&state, now)?;
@@ -252,7 +252,7 @@ pub(super) async fn report_progress(
                 "bytes": body.bytes,
                 "total": body.total,
                 "rate": body.rate,
-                "stage": body.stage,
+                "stage": progress.stage,
             });
             state.events.pass("transfer_progress", data);
             Ok(Json(ProgressAnswer { cancel: cancel_requested }))
@@ -344,9 +344,10 @@ async fn outcome(state: &AppState, row: &TransferRow, body: &TransferResult) -> 
     }
 }
 
-/// True when the attempt moved data that the next one need not move again. A full pool keeps none of it.
+/// True when the attempt moved data that the next one need not move again. A full pool or quota keeps none of it, or is as full
+/// the next time.
 fn has_progress(code: ErrorCode, body: &TransferResult) -> bool {
-    body.bytes > 0 && code != ErrorCode::NoSpace
+    body.bytes > 0 && !matches!(code, ErrorCode::NoSpace | ErrorCode::Quota)
 }
 
 fn tell(row: &TransferRow) {

@@ -115,3 +115,18 @@ async fn a_request_keeps_its_harmless_id_and_gets_another_for_a_harmful_one() {
     let replaced = witness.send(sent("a b\"; drop")).await;
     assert_eq!(replaced.headers["x-request-id"].len(), 36);
 }
+
+#[tokio::test]
+async fn a_large_report_with_a_wrong_name_is_refused_without_being_read_twice() {
+    let witness = Witness::start().await;
+    let nas1 = witness.enrol("nas1").await;
+    let snapshots: Vec<u64> = (1..12_000).collect();
+    let mut wrong = dataset("tank/x", &snapshots);
+    wrong["history"]["snapshots"][11_998]["label"] = Value::from("a'b");
+    let report = json!({ "sequence": 1, "base": null, "datasets": [wrong] });
+    assert!(report.to_string().len() > 1024 * 1024);
+    let reply = witness.agent(&nas1, "inventory", report).await;
+    assert_eq!(reply.refusal(), (422, "E_BODY_INVALID".into()), "{}", reply.text);
+    let pointer = "/datasets/0/history/snapshots/11998/label";
+    assert_eq!(reply.fields(), pairs(&[(pointer, "E_VALUE_INVALID")]));
+}

@@ -105,3 +105,26 @@ async fn a_token_lasts_between_a_second_and_thirty_days() {
     }
     assert_eq!(witness.post("/enrolment-tokens", json!({ "ttl_seconds": 1 })).await.status, 201);
 }
+
+#[tokio::test]
+async fn a_host_says_of_itself_only_what_fits_in_a_list() {
+    let witness = Witness::start().await;
+    let token = witness.token().await;
+    for platform in ["x".repeat(129), "linux\u{1b}[2J".to_owned()] {
+        let body = json!({ "token": token, "hostname": "nas1", "platform": platform });
+        let reply = witness.call("POST", "/api/v1/enrol", None, Some(body)).await;
+        assert_eq!(reply.fields(), pairs(&[("/platform", "E_VALUE_INVALID")]));
+    }
+    // The token is still good.
+    let enrolled = enrol(&witness, &token, "nas1").await.fine();
+    let nas1 = crate::testing::Host {
+        id: enrolled["system_id"].as_str().unwrap().parse().unwrap(),
+        key: enrolled["api_key"].as_str().unwrap().to_owned(),
+    };
+    let mut hello = crate::testing::hello();
+    hello["zfs_version"] = Value::from(format!("2.3\u{1b}[2J{}", "x".repeat(100_000)));
+    witness.agent(&nas1, "hello", hello).await.fine();
+    let shown = witness.get(&format!("/systems/{}", nas1.id)).await.fine();
+    let version = shown["zfs_version"].as_str().unwrap();
+    assert!(version.starts_with("2.3[2J") && version.len() == 128, "{version}");
+}

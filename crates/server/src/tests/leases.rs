@@ -316,3 +316,47 @@ async fn the_target_pulls_where_only_the_source_has_an_address() {
         assert_eq!(witness.lease(host).await, Vec::<Value>::new());
     }
 }
+
+#[tokio::test]
+async fn a_quota_that_stays_reached_is_not_run_into_for_ever() {
+    let witness = Witness::start().await;
+    let (nas1, _, mut transfer) = seeded(&witness).await;
+    let path = format!("/transfers/{}", transfer["id"].as_str().unwrap());
+    for attempt in 1..=9 {
+        let failed = json!({
+            "outcome": "failed", "code": "E_RECV_QUOTA", "detail": "quota exceeded", "retryable": true, "bytes": 7,
+        });
+        witness.result(&nas1, &transfer, failed).await.fine();
+        let shown = witness.get(&path).await.fine();
+        if attempt == 9 {
+            assert_eq!(
+                (&shown["state"], &shown["error_code"]),
+                (&json!("failed"), &json!("E_TRANSFER_RETRIES_EXHAUSTED"))
+            );
+            return;
+        }
+        assert_eq!((&shown["state"], &shown["attempts"]), (&json!("queued"), &json!(attempt)));
+        witness.advance(1200);
+        transfer = witness.lease(&nas1).await.remove(0);
+    }
+}
+
+#[tokio::test]
+async fn what_an_agent_says_of_its_stage_is_passed_on_short() {
+    let witness = Witness::start().await;
+    let (nas1, _, transfer) = seeded(&witness).await;
+    let mut listener = witness.state.events.subscribe();
+    let path = format!("/api/v1/transfers/{}/progress", transfer["id"].as_str().unwrap());
+    let body = json!({
+        "generation": transfer["generation"], "bytes": 1, "total": null, "rate": 5, "stage": "x".repeat(500_000),
+        "resumed_from": null,
+    });
+    witness.call("POST", &path, Some(&nas1.key), Some(body)).await.fine();
+    let told = loop {
+        match listener.next().await.unwrap() {
+            crate::events::Told::Passing(passing) => break passing,
+            crate::events::Told::Rows => {}
+        }
+    };
+    assert_eq!(told.data["stage"].as_str().unwrap().len(), 64);
+}

@@ -149,3 +149,16 @@ async fn health_is_what_old_scripts_expect() {
     assert_eq!(status.refusal(), (503, "E_DB_UNAVAILABLE".into()));
     assert!(!status.text.contains("sqlx") && !status.text.contains("sqlite"), "{}", status.text);
 }
+
+#[tokio::test]
+async fn a_state_with_an_endless_message_is_refused() {
+    let witness = Witness::start().await;
+    let (_, nas2) = witness.pair(false).await;
+    let groups = witness.get("/sync-groups").await.fine();
+    let body = json!({
+        "sync_group_id": groups[0]["id"], "dataset": "x", "system_id": nas2.id, "status": "failed",
+        "error_message": "x".repeat(16 * 1024 + 1),
+    });
+    let reply = witness.call("POST", "/api/v1/sync/states", Some(&nas2.key), Some(body)).await;
+    assert_eq!(reply.fields(), [("/error_message".to_owned(), "E_VALUE_INVALID".to_owned())]);
+}

@@ -224,3 +224,25 @@ async fn a_send_that_was_parked_does_not_keep_its_target_from_being_set_aside() 
     witness.plan().await;
     assert_eq!(witness.lease(&nas2).await[0]["step"]["action"], "set_aside");
 }
+
+#[tokio::test]
+async fn a_target_that_falls_silent_after_its_transfer_is_unknown_and_not_on_its_way() {
+    let witness = Witness::start().await;
+    let (nas1, nas2) = witness.pair(true).await;
+    witness.plan().await;
+    let transfer = witness.lease(&nas1).await.remove(0);
+    witness.advance(1);
+    witness.result(&nas1, &transfer, json!({ "outcome": "succeeded", "bytes": 100 })).await.fine();
+    witness.plan().await;
+    assert_eq!(witness.replicas().await[0].1, "syncing", "its report is waited for");
+    // It never comes: the agent there is gone, which the sender does not need.
+    witness.advance(60);
+    witness.report(&nas1, &[("tank", &[]), ("tank/media", &[1])]).await;
+    witness.plan().await;
+    let expected = ("backup/media@nas2".into(), "unknown".into(), "R_AGENT_OFFLINE".into());
+    assert_eq!(witness.replicas().await, [expected]);
+    assert_eq!(witness.lease(&nas1).await, Vec::<Value>::new(), "and nothing is sent again");
+    witness.report(&nas2, &[("backup", &[]), ("backup/media", &[1])]).await;
+    witness.plan().await;
+    assert_eq!(witness.replicas().await[0].1, "in_sync");
+}

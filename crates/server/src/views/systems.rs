@@ -22,8 +22,9 @@ fn patience(row: &SystemRow, settings: &Settings) -> Duration {
 }
 
 fn is_within(then: Timestamp, now: Timestamp, patience: Duration) -> bool {
-    // A clock that was set back must not make anything older than it is.
-    Duration::try_from(now.duration_since(then)).unwrap_or_default() <= patience
+    // A clock that was set back makes reports come from the future: a few seconds are nothing, but from next year one would look fresh for
+    // a year. What is not known is unknown; the next report, moments later, has the new time.
+    now.duration_since(then).unsigned_abs() <= patience
 }
 
 /// True when its newest complete report may be acted on.
@@ -90,4 +91,23 @@ pub(crate) async fn systems_page(state: &AppState, skip: u64, limit: u64) -> Ans
         shown.push(show_system(&row, sizes, &state.settings, now));
     }
     Ok(shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(0, true)]
+    #[case(-5, true)]
+    #[case(-6, false)]
+    #[case(5, true)]
+    #[case::clock_set_back_a_day(86_400, false)]
+    fn what_is_fresh_lies_near_the_present(#[case] seconds: i64, #[case] fresh: bool) {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let then = now + jiff::SignedDuration::from_secs(seconds);
+        assert_eq!(is_within(then, now, Duration::from_secs(5)), fresh);
+    }
 }

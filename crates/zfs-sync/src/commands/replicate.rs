@@ -196,6 +196,10 @@ impl<'a> Job<'a> {
     }
 
     fn has_arrived(&self, replica: &ReplicaReport) -> bool {
+        // A target that went its own way has everything too, and more: it is not in sync, and takes nothing any more.
+        if replica.state == ReplicaState::Diverged {
+            return false;
+        }
         let goal = self.goals.get(&replica.source).copied().flatten();
         let newest = replica.newest_common.as_ref().map(|point| point.createtxg);
         replica.state == ReplicaState::InSync || (goal.is_some() && newest >= goal)

@@ -4,6 +4,8 @@
 //! the writer's memory: size of the whole (32 bits), size of the name with its NUL (16), reserved (16), number of elements (32),
 //! type (32), the name and the value, each padded to eight bytes. A size of zero ends the list.
 
+use std::collections::BTreeSet;
+
 /// `NV_ENCODE_NATIVE`.
 const ENCODING_NATIVE: u8 = 0;
 const LITTLE_ENDIAN: u8 = 1;
@@ -34,7 +36,10 @@ pub(super) enum Value {
     Unknown,
 }
 
-/// Reads a list; `None` when it is cut or malformed.
+/// Reads a list; `None` when it is cut or malformed, or names something twice.
+///
+/// ZFS never writes a name twice, and of two it takes the last. A list from a receiver that was looked at here under one value and used
+/// there under another could ask for any snapshot.
 pub(super) fn unpack(packed: &[u8]) -> Option<Vec<Pair>> {
     let (&[encoding, order, _, _], rest) = packed.split_first_chunk()?;
     let order = match (encoding, order) {
@@ -45,14 +50,22 @@ pub(super) fn unpack(packed: &[u8]) -> Option<Vec<Pair>> {
     // Version and flags.
     let mut rest = rest.get(8..)?;
     let mut pairs = Vec::new();
+    let mut names = BTreeSet::new();
     loop {
         let size = usize::try_from(order.word(rest, 0)?).ok()?;
         if size == 0 {
             return Some(pairs);
         }
-        // At least a header, so that every round goes on.
-        let (pair, after) = rest.split_at_checked(size.max(PAIR_HEADER))?;
-        pairs.push(order.pair(pair)?);
+        // At least a header, so that every round goes on; and only what lies as ZFS lays it, so that it is read there as here.
+        if size < PAIR_HEADER || size % 8 != 0 {
+            return None;
+        }
+        let (pair, after) = rest.split_at_checked(size)?;
+        let pair = order.pair(pair)?;
+        if !names.insert(pair.name.clone()) {
+            return None;
+        }
+        pairs.push(pair);
         rest = after;
     }
 }
@@ -172,6 +185,29 @@ mod tests {
             &[0, 0, 0, 0],
         ];
         assert_eq!(unpack(&packed.concat()), Some(vec![number("object", 2)]));
+    }
+
+    #[test]
+    fn a_name_that_occurs_twice_is_refused_whatever_it_says() {
+        let flag = || Pair { name: "rawok".into(), value: Value::Flag };
+        for twice in [
+            [number("toguid", 7), number("toguid", 8)],
+            [number("toguid", 7), number("toguid", 7)],
+            [flag(), flag()],
+            [flag(), number("rawok", 0)],
+        ] {
+            assert_eq!(unpack(&pack(&twice)), None, "{twice:?}");
+        }
+    }
+
+    #[test]
+    fn a_pair_that_does_not_lie_as_in_memory_is_refused() {
+        let packed = pack(&[number("object", 2)]);
+        for size in [1_u8, 8, 15, 31, 33] {
+            let mut wrong = packed.clone();
+            wrong[12] = size;
+            assert_eq!(unpack(&wrong), None, "size {size}");
+        }
     }
 
     #[test]

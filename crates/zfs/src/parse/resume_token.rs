@@ -258,6 +258,20 @@ mod tests {
         assert_eq!(ResumeToken::from_pairs(&pairs), Err(ResumeTokenError::Missing("toname")));
     }
 
+    /// Our check would look at the first snapshot, `zfs send -t` at the last.
+    #[test]
+    fn a_token_that_names_two_snapshots_is_refused() {
+        let mut pairs = token().to_pairs();
+        pairs.push(Pair { name: "toguid".into(), value: Value::Number(1) });
+        let packed = nvlist::pack(&pairs);
+        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::new(6));
+        encoder.write_all(&packed).unwrap();
+        let compressed = encoder.finish().unwrap();
+        let checksum = fletcher4_first_word(&compressed);
+        let text = format!("1-{checksum:x}-{:x}-{}", packed.len(), to_hex(&compressed));
+        assert_eq!(ResumeToken::decode(&text), Err(ResumeTokenError::List));
+    }
+
     prop_compose! {
         fn tokens()(
             numbers in prop::array::uniform4(any::<u64>()),

@@ -209,3 +209,15 @@ async fn a_cancelled_transfer_keeps_what_came() {
     assert!(execution.resumed_from.is_some_and(|bytes| bytes > 0));
     world.assert_tidy().await;
 }
+
+#[tokio::test]
+async fn an_encrypted_source_is_never_sent_in_the_clear_whoever_planned_it() {
+    let world = World::empty(DatasetKind::Filesystem);
+    world.source.destroy_dataset("tank/a").unwrap();
+    world.source.create_encrypted_dataset("tank/a", DatasetKind::Filesystem).unwrap();
+    world.grow("one", 300_000);
+    let mut step = world.step().await;
+    send_of_mut(&mut step).raw = false;
+    let detail = refused(&world, &step).await;
+    assert!(detail.contains("in the clear"), "{detail}");
+}

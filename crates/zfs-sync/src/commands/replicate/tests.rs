@@ -156,6 +156,21 @@ async fn a_target_that_went_its_own_way_is_left_alone_or_set_aside() {
 }
 
 #[tokio::test]
+async fn a_target_that_has_everything_and_more_is_not_in_sync() {
+    let pair = Pair::new();
+    assert_eq!(pair.replicate(&[]).await.0, Exit::Done);
+    pair.target.set_readonly("backup/copy", false).unwrap();
+    pair.target.write("backup/copy", MIB).unwrap();
+    assert_eq!(pair.replicate(&[]).await, (Exit::Failed, 0), "it was written to");
+    pair.target.snapshot("backup/copy@by-hand").unwrap();
+    assert_eq!(pair.replicate(&[]).await, (Exit::Failed, 0), "it has a snapshot of its own");
+    let (exit, bytes) = pair.replicate(&["--keep-both"]).await;
+    assert_eq!(exit, Exit::Done);
+    assert!(bytes > 2 * MIB, "seeded anew beside what was set aside: {bytes}");
+    assert!(pair.target.content("backup/copy@two").is_ok());
+}
+
+#[tokio::test]
 async fn a_target_without_that_pool_fails_with_a_reason() {
     let pair = Pair::new();
     let other =
