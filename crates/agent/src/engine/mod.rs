@@ -4,7 +4,7 @@
 //!
 //! The plan is a proposal, made from reports that have an age. So the engine reads both sides anew, chooses the way from
 //! what it sees (`route`), protects what the stream needs, moves the data, reads the target back, and tidies up
-//! ([`settle`]). It never remembers: every part looks at the present state and may run any number of times, so a crash
+//! ([`settle()`]). It never remembers: every part looks at the present state and may run any number of times, so a crash
 //! anywhere is mended by executing again.
 //!
 //! # Failure modes

@@ -9,6 +9,7 @@ mod decide;
 mod describe;
 mod fingerprint;
 mod invariants;
+mod missing;
 mod planner;
 mod reason;
 mod report;
@@ -18,6 +19,7 @@ mod survey;
 
 pub use compare::{Comparison, Relation, compare};
 pub use invariants::{Violation, check};
+pub use missing::missing_sources;
 pub use planner::{Input, KeepBoth, Running, SystemView, plan};
 pub use reason::{Reason, Warning};
 pub use report::{Fact, ReplicaReport, ReplicaState, Report};

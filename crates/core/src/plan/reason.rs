@@ -66,6 +66,8 @@ codes! {
         MappingCollision = "R_MAPPING_COLLISION",
         /// A name on the target would be longer or deeper than ZFS allows.
         NameTooLong = "R_NAME_TOO_LONG",
+        /// The source system no longer reports the pool that the dataset was in.
+        SourcePoolMissing = "R_SOURCE_POOL_MISSING",
         /// The target system has no such pool.
         TargetPoolMissing = "R_TARGET_POOL_MISSING",
         /// One side is a file system, the other a volume.

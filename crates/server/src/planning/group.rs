@@ -9,13 +9,13 @@ use std::{
 use zfs_sync_api::codes::ErrorCode;
 use zfs_sync_core::{
     group::SyncGroup,
-    ids::{SystemId, TransferId},
+    ids::{GroupId, SystemId, TransferId},
     inventory::Inventory,
     name::DatasetName,
     plan::{self, Action, Input, KeepBoth, Plan, Reason, ReplicaReport, Report, Running, Step, SystemView},
     time::Timestamp,
 };
-use zfs_sync_store::{ParkedReplica, TransferFilter, TransferRow, TransferState};
+use zfs_sync_store::{ParkedReplica, ReplicaFilter, TransferFilter, TransferRow, TransferState};
 
 use super::{Fleet, NO_ADDRESS, executor};
 use crate::{error::ApiError, state::AppState};
@@ -175,6 +175,16 @@ pub(crate) async fn plan_group(
     if let Some(first) = violations.into_iter().next() {
         return Err(PlanError::Unsafe { group: group.name.clone(), count, first });
     }
+    let mut report = report;
+    let known =
+        state.store.replicas(&ReplicaFilter { group: Some(group.id), ..ReplicaFilter::default() }).await?;
+    let (name, inventory) =
+        (fleet.hostname(group.source_of_truth), fleet.inventory(state, group.source_of_truth).await?);
+    let source = SystemView { name: &name, inventory: inventory.as_deref(), fresh: true };
+    let known = known.into_iter().map(|row| row.report);
+    let missing = plan::missing_sources(group, source, &report, known);
+    report.replicas.extend(missing);
+    let claims = claims_of_others(state, group).await?;
     let mut waiting = BTreeMap::<Target, Waiting>::new();
     for parked in &parked {
         let action = state.store.transfer(parked.transfer).await?.map(|row| row.step.action);
@@ -186,7 +196,31 @@ pub(crate) async fn plan_group(
     let settling =
         settling.iter().filter_map(|row| Some((row.source_system, row.target_system, row.finished_at?)));
     let settling = settling.collect();
-    Ok(sort_out(plan, report, &waiting, fleet, settling))
+    Ok(sort_out(plan, report, &waiting, &claims, fleet, settling))
+}
+
+/// Targets of this group that an older group keeps something else in, each with that group's name.
+///
+/// Two groups that seed one target from different sources would take turns in finding it diverged. The older one goes on.
+async fn claims_of_others(state: &AppState, group: &SyncGroup) -> Result<BTreeMap<Target, Claim>, PlanError> {
+    let mut claims = BTreeMap::new();
+    for target in group.targets() {
+        let filter = ReplicaFilter { system: Some(target), ..ReplicaFilter::default() };
+        for row in state.store.replicas(&filter).await? {
+            if row.target_system == target && row.group < group.id {
+                let claim = Claim { group: row.group, source: (row.source_system, row.source) };
+                claims.insert((target, row.target), claim);
+            }
+        }
+    }
+    Ok(claims)
+}
+
+/// What another group keeps in a target.
+#[derive(Clone, Debug)]
+struct Claim {
+    group: GroupId,
+    source: (SystemId, DatasetName),
 }
 
 /// When the member whose report is the oldest has reported; `None` where one never has.
@@ -242,6 +276,7 @@ fn sort_out(
     plan: Plan,
     mut report: Report,
     waiting: &BTreeMap<Target, Waiting>,
+    claims: &BTreeMap<Target, Claim>,
     fleet: &Fleet,
     settling: Vec<(SystemId, SystemId, Timestamp)>,
 ) -> Planned {
@@ -260,6 +295,17 @@ fn sort_out(
             next.clone_into(&mut replica.next);
             replica.step = None;
         };
+        let own = (step.source_system, step.source.clone());
+        if let Some(claim) = claims.get(&key).filter(|claim| claim.source != own) {
+            let next = format!(
+                "Nothing: another group ({}) keeps {} of {} there. Map to another target, or delete one of both groups.",
+                claim.group,
+                claim.source.1,
+                fleet.hostname(claim.source.0)
+            );
+            hold(Reason::MappingCollision, &next);
+            continue;
+        }
         let waiting = waiting.get(&key).filter(|waiting| waiting.holds(step));
         match (executor(step, &fleet.systems), waiting) {
             (None, _) => hold(Reason::Parked, NO_ADDRESS),

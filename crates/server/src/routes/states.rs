@@ -1,7 +1,6 @@
 //! Sync states of the v1 contract: what clients said, beside what the planner sees.
 //!
-//! Clients may state what they did; it decides nothing. A replica that nobody stated anything about, or whose planner's state
-//! is newer, is shown as the planner sees it, so that the list is current whoever replicates.
+//! Clients may state what they did; it decides nothing, and it is shown only where the planner knows nothing.
 
 use std::collections::BTreeMap;
 
@@ -81,7 +80,7 @@ fn planned(row: &ReplicaRow, directory: &Directory) -> SyncState {
     }
 }
 
-/// By group, dataset and system; of two states for the same, the newer.
+/// By group, dataset and system. What a client stated counts where the planner knows nothing: it must not turn a diverged replica green.
 async fn all(state: &AppState, group: Option<GroupId>) -> Answer<Vec<SyncState>> {
     let said = match group {
         Some(group) => state.store.sync_states_of(group).await?,
@@ -90,17 +89,11 @@ async fn all(state: &AppState, group: Option<GroupId>) -> Answer<Vec<SyncState>>
     let directory = Directory::load(state).await?;
     let replicas = state.store.replicas(&ReplicaFilter { group, ..ReplicaFilter::default() }).await?;
     let seen = replicas.iter().map(|row| planned(row, &directory));
-    let mut newest = BTreeMap::new();
-    for one in seen.chain(said.into_iter().map(stated)) {
-        let key = (one.sync_group_id, one.dataset.clone(), one.system_id);
-        match newest.get(&key) {
-            Some(SyncState { updated_at, .. }) if *updated_at > one.updated_at => {}
-            _ => {
-                newest.insert(key, one);
-            }
-        }
+    let mut shown = BTreeMap::new();
+    for one in said.into_iter().map(stated).chain(seen) {
+        shown.insert((one.sync_group_id, one.dataset.clone(), one.system_id), one);
     }
-    Ok(newest.into_values().collect())
+    Ok(shown.into_values().collect())
 }
 
 /// All states

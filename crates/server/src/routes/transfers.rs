@@ -344,10 +344,17 @@ async fn outcome(state: &AppState, row: &TransferRow, body: &TransferResult) -> 
     }
 }
 
-/// True when the attempt moved data that the next one need not move again. A full pool or quota keeps none of it, or is as full
-/// the next time.
+/// True when the attempt moved data that the next one need not move again: the way between both hosts broke, and what had arrived is
+/// continued. Any other failure may come again after the same bytes, and must not be repeated for ever.
 fn has_progress(code: ErrorCode, body: &TransferResult) -> bool {
-    body.bytes > 0 && !matches!(code, ErrorCode::NoSpace | ErrorCode::Quota)
+    body.bytes > 0
+        && matches!(
+            code,
+            ErrorCode::TransferInterrupted
+                | ErrorCode::TransferStalled
+                | ErrorCode::SshUnreachable
+                | ErrorCode::StreamCorrupt
+        )
 }
 
 fn tell(row: &TransferRow) {

@@ -114,6 +114,52 @@ async fn a_silent_system_makes_its_replicas_unknown() {
 }
 
 #[tokio::test]
+async fn replicas_whose_source_pool_is_gone_stay_and_are_unknown() {
+    let witness = Witness::start().await;
+    let (nas1, nas2) = witness.pair(true).await;
+    witness.report(&nas2, &[("backup", &[]), ("backup/media", &[1])]).await;
+    witness.plan().await;
+    assert_eq!(witness.replicas().await[0].1, "in_sync");
+    witness.report(&nas1, &[("other", &[])]).await;
+    witness.plan().await;
+    let expected = ("backup/media@nas2".into(), "unknown".into(), "R_SOURCE_POOL_MISSING".into());
+    assert_eq!(witness.replicas().await, [expected.clone()]);
+    witness.plan().await;
+    assert_eq!(witness.replicas().await, [expected], "however often it is planned");
+    let status = witness.get("/status").await.fine();
+    assert_eq!(status["attention"][0]["target"], "backup/media");
+
+    witness.report(&nas1, &[("tank", &[]), ("tank/media", &[1])]).await;
+    witness.plan().await;
+    assert_eq!(witness.replicas().await[0].1, "in_sync");
+    // Without the dataset the pool says that somebody took it away.
+    witness.report(&nas1, &[("tank", &[])]).await;
+    witness.plan().await;
+    assert_eq!(witness.replicas().await, []);
+}
+
+#[tokio::test]
+async fn two_groups_do_not_take_turns_in_one_target() {
+    let witness = Witness::start().await;
+    let (nas1, _) = witness.pair(true).await;
+    witness.report(&nas1, &[("tank", &[]), ("tank/media", &[1]), ("tank/films", &[7])]).await;
+    witness.plan().await;
+    witness
+        .group(json!({
+            "name": "second", "systems": ["nas1", "nas2"], "source_of_truth": "nas1", "datasets": ["tank/films"],
+            "mappings": ["tank/films=backup/media"], "auto": true, "on_divergence": "keep_both",
+        }))
+        .await;
+    witness.plan().await;
+    let mut reasons: Vec<_> = witness.replicas().await.into_iter().map(|replica| replica.2).collect();
+    reasons.sort_unstable();
+    assert_eq!(reasons, ["R_MAPPING_COLLISION", "R_TRANSFER_RUNNING"]);
+    let leased = witness.lease(&nas1).await;
+    assert_eq!(leased.len(), 1, "{leased:?}");
+    assert_eq!(leased[0]["step"]["source"], "tank/media", "the older group goes on");
+}
+
+#[tokio::test]
 async fn an_unchanged_fleet_is_not_planned_again_until_its_time_comes() {
     let witness = Witness::start().await;
     let (nas1, nas2) = witness.pair(true).await;

@@ -19,7 +19,7 @@ pub(super) fn command(program: impl AsRef<OsStr>) -> Command {
     Command::new(program)
 }
 
-/// Like [`command`], killed by the kernel when this process dies. Start it with [`Bound::start`].
+/// Like `command`, killed by the kernel when this process dies. Start it with [`Bound::start`].
 pub fn mortal_command(program: impl AsRef<OsStr>) -> Command {
     let mut command = command("setpriv");
     command.args(["--pdeathsig", "KILL", "--"]).arg(program);

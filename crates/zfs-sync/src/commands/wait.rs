@@ -86,6 +86,7 @@ fn standing(replica: &Replica, goal: Option<Txg>) -> Standing {
             | Reason::NameClash
             | Reason::MappingCollision
             | Reason::NameTooLong
+            | Reason::SourcePoolMissing
             | Reason::TargetPoolMissing
             | Reason::KindMismatch
             | Reason::TargetNotEmpty
