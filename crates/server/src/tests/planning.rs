@@ -122,10 +122,10 @@ async fn replicas_whose_source_pool_is_gone_stay_and_are_unknown() {
     assert_eq!(witness.replicas().await[0].1, "in_sync");
     witness.report(&nas1, &[("other", &[])]).await;
     witness.plan().await;
-    let expected = ("backup/media@nas2".into(), "unknown".into(), "R_SOURCE_POOL_MISSING".into());
-    assert_eq!(witness.replicas().await, [expected.clone()]);
+    let expected = [("backup/media@nas2".into(), "unknown".into(), "R_SOURCE_POOL_MISSING".into())];
+    assert_eq!(witness.replicas().await, expected);
     witness.plan().await;
-    assert_eq!(witness.replicas().await, [expected], "however often it is planned");
+    assert_eq!(witness.replicas().await, expected, "however often it is planned");
     let status = witness.get("/status").await.fine();
     assert_eq!(status["attention"][0]["target"], "backup/media");
 
