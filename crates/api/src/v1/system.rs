@@ -54,7 +54,7 @@ pub struct System {
     /// Snapshots it reported.
     #[serde(default)]
     pub snapshots: u64,
-    /// `healthy`, `offline` or `unknown`.
+    /// `healthy`, `degraded` (its agent answers and does not say what its host has), `offline` or `unknown`.
     #[serde(default)]
     pub health: String,
 }

@@ -32,12 +32,14 @@ pub(crate) fn is_fresh(row: &SystemRow, settings: &Settings, now: Timestamp) -> 
     row.inventory_as_of.is_some_and(|as_of| is_within(as_of, now, patience(row, settings)))
 }
 
-/// `healthy`, `offline` or `unknown`.
+/// `healthy`, `degraded`, `offline` or `unknown`. An agent that answers but can not say what its host has is no healthy one.
 pub(crate) fn health(row: &SystemRow, settings: &Settings, now: Timestamp) -> &'static str {
     let patience = patience(row, settings).min(settings.heartbeat_timeout);
     match row.last_seen {
         None => "unknown",
-        Some(seen) if is_within(seen, now, patience) => "healthy",
+        Some(seen) if is_within(seen, now, patience) => {
+            if row.agent_version.is_some() && !is_fresh(row, settings, now) { "degraded" } else { "healthy" }
+        }
         Some(_) => "offline",
     }
 }

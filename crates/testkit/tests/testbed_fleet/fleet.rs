@@ -18,6 +18,7 @@ use zfs_sync_api::{
     client::{Client, ClientError, TransferQuery},
     v1::{group::Group, replica::Replica, transfer::Transfer},
 };
+use zfs_sync_core::plan::ReplicaState;
 use zfs_sync_testkit::testbed::{
     Background, Bound, HOST, Machine, MachineSpec, Suite, Testbed, mortal_command, wait_until,
 };
@@ -217,6 +218,32 @@ impl Fleet {
             let Ok(replicas) = self.replicas(group) else { return Ok(None) };
             Ok((replicas.len() == count && replicas.iter().all(|replica| replica.state.as_str() == state))
                 .then_some(()))
+        });
+        waited.with_context(|| self.describe(group))
+    }
+
+    /// Waits until the newest snapshot of each source dataset is, by GUID, the newest of its target, as `zfs` on both machines says.
+    ///
+    /// The witness is asked first: it answers from here, while each `zfs list` costs an emulated machine what it needs for its transfers.
+    pub(crate) fn wait_for_newest(
+        &self,
+        group: &str,
+        machines: (&str, &str),
+        datasets: &[(String, String)],
+    ) -> Result<()> {
+        let newest: Vec<String> =
+            datasets.iter().map(|(source, _)| self.newest_guid(machines.0, source)).collect::<Result<_>>()?;
+        let waited = wait_until(PATIENCE, &format!("the newest snapshots of {group} to arrive"), || {
+            let Ok(replicas) = self.replicas(group) else { return Ok(None) };
+            if replicas.iter().any(|replica| replica.state != ReplicaState::InSync) {
+                return Ok(None);
+            }
+            for ((_, target), newest) in datasets.iter().zip(&newest) {
+                if self.newest_guid(machines.1, target)? != *newest {
+                    return Ok(None);
+                }
+            }
+            Ok(Some(()))
         });
         waited.with_context(|| self.describe(group))
     }

@@ -11,11 +11,8 @@ fn a_snapshot_renamed_on_the_source_is_still_the_base() -> Result<()> {
     fleet.make_group("renamed", "nas1", "nas2", "tank/renamed", "tank/renamed=tank/renamed-copy")?;
     fleet.wait_for_state("renamed", 1, "in_sync")?;
     fleet.machine("nas1").ok("zfs rename tank/renamed@one tank/renamed@first && echo more >/tank/renamed/more && zfs snapshot tank/renamed@two")?;
-    let newest = fleet.newest_guid("nas1", "tank/renamed")?;
-    fleet.wait_for_state("renamed", 1, "in_sync")?;
-    zfs_sync_testkit::testbed::wait_until(crate::fleet::PATIENCE, "the new snapshot", || {
-        Ok((fleet.newest_guid("nas2", "tank/renamed-copy")? == newest).then_some(()))
-    })?;
+    let pair = [("tank/renamed".to_owned(), "tank/renamed-copy".to_owned())];
+    fleet.wait_for_newest("renamed", ("nas1", "nas2"), &pair)?;
     let (there, here) = (fleet.guids("nas1", "tank/renamed")?, fleet.guids("nas2", "tank/renamed-copy")?);
     ensure!(there["first"] == here["one"] && there["two"] == here["two"], "{there:?} {here:?}");
     let last = &fleet.transfers("renamed")?[0];
@@ -58,11 +55,8 @@ fn a_base_destroyed_on_the_source_lives_on_as_a_bookmark() -> Result<()> {
     fleet.wait_for_state("pruned", 1, "in_sync")?;
     fleet.assert_nothing_left(("nas1", "tank/pruned"), ("nas2", "tank/pruned-copy"))?;
     fleet.machine("nas1").ok("zfs destroy tank/pruned@one && echo a >/tank/pruned/a && zfs snapshot tank/pruned@two && echo b >/tank/pruned/b && zfs snapshot tank/pruned@three")?;
-    let newest = fleet.newest_guid("nas1", "tank/pruned")?;
-    let arrived = zfs_sync_testkit::testbed::wait_until(crate::fleet::PATIENCE, "both snapshots", || {
-        Ok((fleet.newest_guid("nas2", "tank/pruned-copy")? == newest).then_some(()))
-    });
-    arrived.map_err(|error| error.context(fleet.describe("pruned")))?;
+    let pair = [("tank/pruned".to_owned(), "tank/pruned-copy".to_owned())];
+    fleet.wait_for_newest("pruned", ("nas1", "nas2"), &pair)?;
     let (there, here) = (fleet.guids("nas1", "tank/pruned")?, fleet.guids("nas2", "tank/pruned-copy")?);
     ensure!(there["two"] == here["two"] && there["three"] == here["three"], "{there:?} {here:?}");
     ensure!(here.contains_key("one"), "what the source pruned is kept on the target");

@@ -4,8 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 
-use crate::fleet::{PATIENCE, figure, fleet};
-use zfs_sync_testkit::testbed::wait_until;
+use crate::fleet::{figure, fleet};
 
 #[test]
 fn nested_datasets_and_a_volume_stay_in_step_for_five_rounds() -> Result<()> {
@@ -18,27 +17,18 @@ fn nested_datasets_and_a_volume_stay_in_step_for_five_rounds() -> Result<()> {
     fleet.make_group("media", "nas1", "nas2", "tank/media/**", "tank/media=tank/backup/media")?;
     fleet.wait_for_state("media", 4, "in_sync")?;
 
+    let pairs = ["", "/films", "/films/2026 new", "/disk"]
+        .map(|below| (format!("tank/media{below}"), format!("tank/backup/media{below}")));
     for round in 1..=5 {
         nas1.ok(&format!("dd if=/dev/urandom of=/tank/media/films/round{round} bs=256k count=1 status=none; zfs snapshot -r tank/media@round{round}"))?;
-        wait_until(PATIENCE, &format!("round {round} to arrive everywhere"), || {
-            for dataset in ["", "/films", "/films/2026 new", "/disk"] {
-                let target = format!("tank/backup/media{dataset}");
-                if fleet.newest_guid("nas2", &target)?
-                    != fleet.newest_guid("nas1", &format!("tank/media{dataset}"))?
-                {
-                    return Ok(None);
-                }
-            }
-            Ok(Some(()))
-        })?;
+        fleet.wait_for_newest("media", ("nas1", "nas2"), &pairs)?;
     }
     fleet.wait_for_state("media", 4, "in_sync")?;
 
     let nas2 = fleet.machine("nas2");
-    for dataset in ["", "/films", "/films/2026 new", "/disk"] {
-        let (source, target) = (format!("tank/media{dataset}"), format!("tank/backup/media{dataset}"));
-        fleet.assert_same(("nas1", &source), ("nas2", &target))?;
-        fleet.assert_nothing_left(("nas1", &source), ("nas2", &target))?;
+    for (source, target) in &pairs {
+        fleet.assert_same(("nas1", source), ("nas2", target))?;
+        fleet.assert_nothing_left(("nas1", source), ("nas2", target))?;
         ensure!(
             nas2.ok(&format!("zfs get -Hp -o value readonly '{target}'"))?.trim() == "on",
             "{target} is writable"

@@ -2,8 +2,7 @@
 
 use anyhow::Result;
 
-use crate::fleet::{PATIENCE, fleet};
-use zfs_sync_testkit::testbed::wait_until;
+use crate::fleet::fleet;
 
 fn replicates(name: &str, source: &str, target: &str) -> Result<()> {
     let fleet = fleet();
@@ -13,10 +12,7 @@ fn replicates(name: &str, source: &str, target: &str) -> Result<()> {
     fleet.wait_for_state(name, 1, "in_sync")?;
     for round in ["two", "three"] {
         fleet.machine(source).ok(&format!("dd if=/dev/urandom of='/{from}/{round}' bs=128k count=4 status=none; zfs snapshot '{from}@{round}'"))?;
-        let newest = fleet.newest_guid(source, &from)?;
-        let arrived =
-            wait_until(PATIENCE, round, || Ok((fleet.newest_guid(target, &to)? == newest).then_some(())));
-        arrived.map_err(|error| error.context(fleet.describe(name)))?;
+        fleet.wait_for_newest(name, (source, target), &[(from.clone(), to.clone())])?;
     }
     fleet.wait_for_state(name, 1, "in_sync")?;
     fleet.assert_same((source, &from), (target, &to))?;

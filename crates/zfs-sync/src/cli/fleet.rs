@@ -87,7 +87,7 @@ pub(crate) struct CreateGroup {
     /// The member whose snapshots the others receive
     #[arg(long, value_name = "SYSTEM")]
     pub(crate) source_of_truth: String,
-    /// Datasets of the source of truth: a name, or with `*`, `?`, a final `/**`; may be repeated
+    /// Datasets of the source of truth: a name, or with `*`, `?`; `NAME/**` is NAME and all below it; may be repeated
     #[arg(long = "dataset", required = true, value_name = "PATTERN")]
     pub(crate) datasets: Vec<String>,
     /// Datasets to leave out; may be repeated
@@ -105,7 +105,7 @@ pub(crate) struct CreateGroup {
     /// For people
     #[arg(long, value_name = "TEXT")]
     pub(crate) description: Option<String>,
-    /// Make it disabled
+    /// Make it disabled; `group enable` starts it
     #[arg(long)]
     pub(crate) paused: bool,
 }
@@ -135,7 +135,7 @@ pub(crate) enum SyncCommand {
     },
     /// Show what would be done, with the exact commands
     Plan(SyncSelector),
-    /// Do it
+    /// Start what the plan says; transfers go on when this command has ended
     Execute(SyncExecute),
 }
 

@@ -25,7 +25,7 @@ pub(crate) struct ServerArgs {
     /// Address and port; port 0: a free one
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) listen: Option<SocketAddr>,
-    /// Folder for the database and the first admin key
+    /// Folder for the database and the first admin key; /var/lib/zfs-sync for root, else ./data
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<Utf8PathBuf>,
     /// `sqlite:///path/to/file` or `postgresql://…`
@@ -59,7 +59,7 @@ pub(crate) struct EnrollArgs {
     /// Name in the fleet; this host's own when not said
     #[arg(long, value_name = "NAME")]
     pub(crate) hostname: Option<String>,
-    /// Folder for identity and ledger
+    /// Folder for identity and ledger; /var/lib/zfs-sync/agent for root, else ./data/agent
     #[arg(long, env = "ZFS_SYNC_AGENT_DIR", value_name = "DIR")]
     pub(crate) data_dir: Option<Utf8PathBuf>,
     /// Forget an earlier enrolment of this folder
@@ -71,7 +71,7 @@ pub(crate) struct EnrollArgs {
     /// As whom other systems log in
     #[arg(long, value_name = "USER")]
     pub(crate) ssh_user: Option<String>,
-    /// On which port
+    /// On which port; 22 when not said
     #[arg(long, value_name = "PORT")]
     pub(crate) ssh_port: Option<u16>,
 }
@@ -79,13 +79,13 @@ pub(crate) struct EnrollArgs {
 /// `agent run`.
 #[derive(Debug, Args)]
 pub(crate) struct AgentRun {
-    /// Folder for identity and ledger
+    /// Folder for identity and ledger; /var/lib/zfs-sync/agent for root, else ./data/agent
     #[arg(long, env = "ZFS_SYNC_AGENT_DIR", value_name = "DIR")]
     pub(crate) data_dir: Option<Utf8PathBuf>,
-    /// How often a report is sent when nothing happens
+    /// How often a report is sent when nothing happens; 10s when not said
     #[arg(long, value_parser = duration, value_name = "DURATION")]
     pub(crate) report_interval: Option<Duration>,
-    /// How often snapshots are looked for where no event announces them
+    /// How often snapshots are looked for where no event announces them; 1s when not said
     #[arg(long, value_parser = duration, value_name = "DURATION")]
     pub(crate) poll_interval: Option<Duration>,
     /// Private key of ssh for all connections to other systems; ssh's own configuration when not said

@@ -1,7 +1,12 @@
 //! `server`: the witness.
 
-use std::{io, net::SocketAddr};
+use std::{
+    fs::{File, TryLockError},
+    io,
+    net::SocketAddr,
+};
 
+use camino::Utf8Path;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -26,6 +31,7 @@ pub(super) async fn run(context: &Context, arguments: &ServerArgs) -> Result<Exi
     let mut signals = Signals::listen()?;
     // Before anything is stored: a second witness started by mistake leaves no trace.
     let listener = listen(settings.listen).await?;
+    let _lock = lock(&settings.data_dir)?;
     let store = open_store(&settings).await?;
     let first_key =
         bootstrap_admin(&store, settings.data_dir.as_std_path(), context.now()).await.map_err(|error| {
@@ -76,16 +82,30 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> 
     })
 }
 
+/// Takes the data folder for this process: two witnesses on one SQLite file would each plan by themselves and wake nobody.
+/// The lock ends with the process, however it ends.
+fn lock(data_dir: &Utf8Path) -> Result<File, Failure> {
+    let unusable = |error: &io::Error| {
+        Failure::new(ErrorCode::ConfigInvalid, format!("the data folder {data_dir} can not be used"))
+            .cause(error)
+            .unchanged()
+            .hint("--data-dir takes another one")
+    };
+    std::fs::create_dir_all(data_dir).map_err(|error| unusable(&error))?;
+    let file = File::options().create(true).append(true).open(data_dir.join("server.lock"));
+    let file = file.map_err(|error| unusable(&error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            Err(Failure::new(ErrorCode::Locked, format!("another witness uses the data folder {data_dir}"))
+                .unchanged()
+                .hint("each witness has a data folder of its own; --data-dir takes another one"))
+        }
+        Err(TryLockError::Error(error)) => Err(unusable(&error)),
+    }
+}
+
 async fn open_store(settings: &ServerSettings) -> Result<Store, Failure> {
-    std::fs::create_dir_all(&settings.data_dir).map_err(|error| {
-        Failure::new(
-            ErrorCode::ConfigInvalid,
-            format!("the data folder {} can not be made", settings.data_dir),
-        )
-        .cause(&error)
-        .unchanged()
-        .hint("--data-dir takes another one")
-    })?;
     let options = zfs_sync_store::Options::default();
     Store::connect(&settings.database_url, &options).await.map_err(|error| {
         use zfs_sync_store::Error;

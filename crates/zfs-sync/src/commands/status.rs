@@ -84,7 +84,7 @@ fn screen(context: &Context, status: &Status) -> String {
     );
     if status.attention.is_empty() {
         text.push_str(if total(&status.replicas) == 0 {
-            "\nNo replicas yet: make a group with `zfs-sync group create`.\n"
+            "\nNo replicas yet: they appear when there is a group (`zfs-sync group list`) and its source has reported.\n"
         } else {
             "\nNothing needs you.\n"
         });

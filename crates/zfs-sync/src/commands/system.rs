@@ -180,7 +180,7 @@ async fn token(
                 OutputFormat::Table => {
                     printer.text(&created.token)?;
                     printer.say(format!(
-                        "Good for one host, until {} (UTC). On that host, as root:\n  zfs-sync agent enroll {} --token-file FILE\n  zfs-sync agent run",
+                        "Good for one host, until {} (UTC). On that host, as root, with an address of the witness that works from there:\n  zfs-sync agent enroll {} --token-file FILE\n  zfs-sync agent run",
                         created.expires_at.strftime("%Y-%m-%d %H:%M"),
                         context.global.server,
                     ));

@@ -151,6 +151,7 @@ struct Watch<'a> {
     settled_since: Option<Instant>,
     progress_at: Instant,
     away_since: Option<Instant>,
+    told_empty: bool,
 }
 
 impl<'a> Watch<'a> {
@@ -167,6 +168,7 @@ impl<'a> Watch<'a> {
             settled_since: None,
             progress_at: Instant::now(),
             away_since: None,
+            told_empty: false,
         }
     }
 
@@ -192,6 +194,11 @@ impl<'a> Watch<'a> {
             self.context.printer.say("the witness answers again");
         }
         self.fix_goals(&answer);
+        if answer.replicas.is_empty() && answer.warnings.is_empty() && !self.told_empty {
+            self.told_empty = true;
+            let source = &self.group.source_of_truth_name;
+            self.context.printer.say(&format!("waiting for the first report of {source}"));
+        }
         self.show_changes(&answer);
         let standings: Vec<(Standing, &Replica)> = answer
             .replicas

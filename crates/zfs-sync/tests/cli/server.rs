@@ -72,6 +72,15 @@ fn an_address_that_is_taken_is_told_before_anything_is_stored() {
 }
 
 #[test]
+fn a_second_witness_on_the_same_data_folder_is_refused() {
+    let place = Place::new();
+    let mut first = place.start(&WORDS);
+    first.text_until("listening on ");
+    let ended = place.run(&["server", "--listen", "127.0.0.1:0", "--data-dir", "witness"]);
+    ended.refused(11, "E_LOCKED");
+}
+
+#[test]
 fn a_database_that_can_not_be_used_is_told() {
     let place = Place::new();
     let words =
