@@ -197,7 +197,7 @@ impl<'a> Watch<'a> {
         if answer.replicas.is_empty() && answer.warnings.is_empty() && !self.told_empty {
             self.told_empty = true;
             let source = &self.group.source_of_truth_name;
-            self.context.printer.say(&format!("waiting for the first report of {source}"));
+            self.context.printer.say(format!("waiting for the first report of {source}"));
         }
         self.show_changes(&answer);
         let standings: Vec<(Standing, &Replica)> = answer
