@@ -11,3 +11,4 @@ pub mod engine;
 pub mod identity;
 pub mod inventory;
 pub mod ledger;
+pub mod sanoid;

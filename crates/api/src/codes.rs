@@ -55,7 +55,11 @@ error_codes! {
     GroupNotFound = "E_GROUP_NOT_FOUND", 404, 3, false, "There is no such sync group";
     GroupExists = "E_GROUP_EXISTS", 409, 5, false, "A group of that name exists";
     GroupInvalid = "E_GROUP_INVALID", 422, 12, false, "The group's definition does not hold together";
+    GroupOverlap = "E_GROUP_OVERLAP", 422, 12, false, "Another group receives something else into the same dataset";
+    GroupCycle = "E_GROUP_CYCLE", 422, 12, false, "Data would come back to where it came from";
     MappingCollision = "E_MAPPING_COLLISION", 422, 12, false, "Two datasets map to one target";
+    MappingNested = "E_MAPPING_NESTED", 422, 12, false, "A copy would be received within its own source";
+    PolicyDeletesAll = "E_POLICY_DELETES_ALL", 422, 12, false, "The policy would let one run delete everything";
     PatternInvalid = "E_PATTERN_INVALID", 422, 2, false, "The text is no dataset pattern";
     NameInvalid = "E_NAME_INVALID", 422, 2, false, "The text is no ZFS name";
     HostInvalid = "E_HOST_INVALID", 422, 2, false, "The text is no host name";
@@ -66,6 +70,13 @@ error_codes! {
     NotFound = "E_NOT_FOUND", 404, 3, false, "There is nothing at this address";
     MethodNotAllowed = "E_METHOD_NOT_ALLOWED", 405, 2, false, "This address does not take that method";
     PlanStale = "E_PLAN_STALE", 412, 10, false, "Things have changed since the plan";
+    PlanApplied = "E_PLAN_APPLIED", 409, 5, false, "The plan was applied already";
+    PlanNotFound = "E_PLAN_NOT_FOUND", 404, 3, false, "There is no such plan";
+    PlanNotApproved = "E_PLAN_NOT_APPROVED", 403, 10, false, "A plan that destroys must be approved first";
+    ConflictNotFound = "E_CONFLICT_NOT_FOUND", 404, 3, false, "There is no such conflict";
+    ConflictResolved = "E_CONFLICT_RESOLVED", 409, 5, false, "The conflict is over";
+    StrategyRefused = "E_STRATEGY_REFUSED", 409, 5, false, "The strategy can not be used for this conflict";
+    NoConflict = "E_NO_CONFLICT", 409, 5, false, "The replica is not in conflict";
     PlanUnsafe = "E_PLAN_UNSAFE", 500, 1, false, "A plan broke a safety rule and was refused";
     AuthRequired = "E_AUTH_REQUIRED", 401, 4, false, "A key is needed";
     KeyInvalid = "E_KEY_INVALID", 401, 4, false, "The key is unknown, expired or revoked";
@@ -113,6 +124,8 @@ error_codes! {
     Quota = "E_RECV_QUOTA", 507, 1, false, "A quota on the target is reached";
     Busy = "E_RECV_BUSY", 409, 11, true, "The dataset is busy";
     SnapshotHeld = "E_SNAPSHOT_HELD", 409, 5, false, "The snapshot is held";
+    SnapshotHasClones = "E_SNAPSHOT_HAS_CLONES", 409, 5, false, "Datasets were cloned from the snapshot";
+    RollbackNewer = "E_ROLLBACK_NEWER", 409, 5, false, "Something newer stands in the way of going back";
     ZfsPermission = "E_ZFS_PERMISSION", 403, 1, false, "The user may not do this with zfs";
     PoolUnavailable = "E_POOL_UNAVAILABLE", 503, 1, true, "The pool is suspended or not imported";
     ZfsNotFound = "E_ZFS_NOT_FOUND", 500, 1, false, "zfs is not installed there";

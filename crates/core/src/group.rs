@@ -1,8 +1,16 @@
 //! A sync group: which datasets of which system are to be kept where.
 
-use std::{collections::BTreeSet, fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+
+mod names;
+mod overlap;
+mod problems;
+
+pub use names::{Edge, NoName};
+pub use overlap::clashes;
+pub use problems::{GROUP_NAME_RULE, GroupProblem};
 
 use crate::{
     ids::{GroupId, SystemId},
@@ -11,24 +19,126 @@ use crate::{
 };
 
 /// How data flows within a group.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum GroupMode {
-    /// From the source of truth to every other member.
+    /// From the hub to every other member.
     #[default]
     OneWay,
+    /// From every other member to the hub.
+    ManyToOne,
+    /// From the hub to the second member, from there to the third, and so on in the order of members.
+    Chain,
+    /// From whichever member's history contains all others', for each dataset by itself.
+    Mesh,
+    /// Within the hub, from one name to another.
+    Local,
 }
 
-/// What happens to a replica whose history has left the source's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Which snapshots of a source a group copies, and when.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Profile {
+    /// All of them, as soon as they are there.
+    #[default]
+    Standard,
+    /// As the old service did: up to the newest midnight snapshot, and only when the target is more than 72 hours behind it.
+    Classic,
+}
+
+/// What ends a conflict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// The replica is renamed (kept whole) and seeded anew.
+    KeepBoth,
+    /// The replica goes back to what it has in common with its source, and follows again; it is set aside where nothing is common.
+    UseSourceOfTruth,
+    /// All follow the member with the most recent snapshot.
+    UseNewest,
+    /// All follow the member whose dataset refers to the most data.
+    UseLargest,
+    /// All follow the history that most members have; without a majority nothing is done.
+    UseMajority,
+    /// As `use_source_of_truth`, and refused where nothing is common.
+    RollbackTarget,
+}
+
+impl Strategy {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::KeepBoth,
+        Self::UseSourceOfTruth,
+        Self::UseNewest,
+        Self::UseLargest,
+        Self::UseMajority,
+        Self::RollbackTarget,
+    ];
+
+    /// True when it may destroy snapshots or discard what was written.
+    pub const fn is_destructive(self) -> bool {
+        !matches!(self, Self::KeepBoth)
+    }
+
+    /// As in JSON and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::KeepBoth => "keep_both",
+            Self::UseSourceOfTruth => "use_source_of_truth",
+            Self::UseNewest => "use_newest",
+            Self::UseLargest => "use_largest",
+            Self::UseMajority => "use_majority",
+            Self::RollbackTarget => "rollback_target",
+        }
+    }
+
+    /// Back from [`Self::as_str`].
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|strategy| strategy.as_str() == name)
+    }
+}
+
+/// What happens by itself to a replica whose history has left the source's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnDivergence {
     /// Nothing, until a person decides.
     #[default]
     Stop,
-    /// The replica is renamed (kept whole) and seeded anew.
+    /// [`Strategy::KeepBoth`].
     KeepBoth,
+    /// [`Strategy::UseSourceOfTruth`].
+    UseSourceOfTruth,
+    /// [`Strategy::UseNewest`].
+    UseNewest,
+    /// [`Strategy::UseLargest`].
+    UseLargest,
+    /// [`Strategy::UseMajority`].
+    UseMajority,
+    /// [`Strategy::RollbackTarget`].
+    RollbackTarget,
+}
+
+impl OnDivergence {
+    /// The strategy that is applied without asking.
+    pub const fn strategy(self) -> Option<Strategy> {
+        match self {
+            Self::Stop => None,
+            Self::KeepBoth => Some(Strategy::KeepBoth),
+            Self::UseSourceOfTruth => Some(Strategy::UseSourceOfTruth),
+            Self::UseNewest => Some(Strategy::UseNewest),
+            Self::UseLargest => Some(Strategy::UseLargest),
+            Self::UseMajority => Some(Strategy::UseMajority),
+            Self::RollbackTarget => Some(Strategy::RollbackTarget),
+        }
+    }
+}
+
+/// Destroying on targets what was destroyed on the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct MirrorDeletes {
+    /// The brake: at most this share of a replica's snapshots in one run, 1 to 100; more is a conflict that a person decides.
+    pub max_percent: u8,
 }
 
 /// A prefix of source names and what stands in its place on targets.
@@ -83,170 +193,68 @@ pub struct SyncGroup {
     pub enabled: bool,
     /// How data flows.
     pub mode: GroupMode,
-    /// The member whose history the others follow.
-    pub source_of_truth: SystemId,
-    /// All members, the source of truth among them.
+    /// The member at the centre: in `one_way`, `chain` and `local` groups the source of truth, in `many_to_one` the target, in
+    /// `mesh` the one that is preferred where several could be the source.
+    pub hub: SystemId,
+    /// All members, the hub among them; in `chain` groups in the order of the chain.
     pub members: Vec<SystemId>,
-    /// Datasets of the source of truth that are selected.
+    /// Logical datasets that are selected: names on the source of truth, in `many_to_one` on each source.
     pub include: Vec<DatasetPattern>,
     /// Datasets that are not, although included.
     pub exclude: Vec<DatasetPattern>,
     /// Names on targets; the longest matching prefix wins, no match keeps the name.
     pub mappings: Vec<Mapping>,
+    /// For single members, in place of `mappings`: the names on that member; in `many_to_one` the names on the hub of what comes
+    /// from that member.
+    pub member_mappings: BTreeMap<SystemId, Vec<Mapping>>,
     /// True when steps start by themselves.
     pub auto: bool,
     /// What happens on divergence.
     pub on_divergence: OnDivergence,
-}
-
-/// One thing that is wrong with a group's definition.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GroupProblem {
-    /// The field, as a JSON pointer into the request.
-    pub pointer: String,
-    /// A code of the registry, `E_…`.
-    pub code: &'static str,
-    /// What is wrong and what to do.
-    pub detail: String,
-}
-
-/// Characters a group's name may have.
-pub const GROUP_NAME_RULE: &str =
-    "1 to 64 characters: letters, digits, `-`, `_`, `.`, space, beginning with a letter or digit";
-
-impl SyncGroup {
-    /// True when the pattern lists select this dataset of the source of truth.
-    pub fn selects(&self, dataset: &DatasetName) -> bool {
-        self.include.iter().any(|pattern| pattern.matches(dataset))
-            && !self.exclude.iter().any(|pattern| pattern.matches(dataset))
-    }
-
-    /// The dataset's name on a target.
-    pub fn map(&self, source: &DatasetName) -> Result<DatasetName, NameError> {
-        let longest = self
-            .mappings
-            .iter()
-            .filter_map(|mapping| source.strip_prefix(&mapping.from).map(|rest| (mapping, rest)))
-            .max_by_key(|(mapping, _)| mapping.from.as_str().len());
-        match longest {
-            Some((mapping, rest)) => mapping.to.join(rest),
-            None => Ok(source.clone()),
-        }
-    }
-
-    /// The members other than the source of truth.
-    pub fn targets(&self) -> impl Iterator<Item = SystemId> + '_ {
-        self.members.iter().copied().filter(|member| *member != self.source_of_truth)
-    }
-
-    /// Everything that is wrong with the definition by itself, whatever the systems hold.
-    pub fn problems(&self) -> Vec<GroupProblem> {
-        let mut problems = Vec::new();
-        let mut problem =
-            |pointer: String, code, detail: String| problems.push(GroupProblem { pointer, code, detail });
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "-_. ".contains(c);
-        let starts_well = self.name.starts_with(|c: char| c.is_ascii_alphanumeric());
-        if !starts_well
-            || self.name.chars().count() > 64
-            || !self.name.chars().all(allowed)
-            || self.name.ends_with(' ')
-        {
-            problem("/name".into(), "E_VALUE_INVALID", format!("a group's name has {GROUP_NAME_RULE}"));
-        }
-        if self.members.len() < 2 {
-            problem("/systems".into(), "E_GROUP_INVALID", "a group has at least two systems".into());
-        }
-        let mut seen = BTreeSet::new();
-        for (index, member) in self.members.iter().enumerate() {
-            if !seen.insert(member) {
-                problem(format!("/systems/{index}"), "E_GROUP_INVALID", "this system is listed twice".into());
-            }
-        }
-        if !self.members.contains(&self.source_of_truth) {
-            let detail =
-                "the source of truth is not among the group's systems; add it to `systems` or choose another";
-            problem("/source_of_truth".into(), "E_GROUP_INVALID", detail.into());
-        }
-        if self.include.is_empty() {
-            let detail = "name at least one dataset pattern, for example tank/media or tank/media/**";
-            problem("/datasets".into(), "E_FIELD_REQUIRED", detail.into());
-        }
-        for (index, mapping) in self.mappings.iter().enumerate() {
-            let earlier = &self.mappings[..index];
-            if earlier.iter().any(|other| other.from == mapping.from) {
-                let detail = format!("`{}` is mapped twice; keep one of the mappings", mapping.from);
-                problem(format!("/mappings/{index}/from"), "E_GROUP_INVALID", detail);
-            } else if let Some(other) = earlier.iter().find(|other| other.to == mapping.to) {
-                let detail = format!(
-                    "`{}` and `{}` would both be received into `{}`; give each a target of its own",
-                    other.from, mapping.from, mapping.to
-                );
-                problem(format!("/mappings/{index}/to"), "E_MAPPING_COLLISION", detail);
-            }
-        }
-        problems
-    }
+    /// True when `on_divergence` and `mirror_deletes` may destroy snapshots; guards still hold.
+    pub allow_destroy: bool,
+    /// Deletions on the source are carried over to targets.
+    pub mirror_deletes: Option<MirrorDeletes>,
+    /// A replica is renamed when its source was.
+    pub follow_renames: bool,
+    /// Which snapshots are copied.
+    pub profile: Profile,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn system(number: u128) -> SystemId {
+    pub(super) fn system(number: u128) -> SystemId {
         SystemId::from_uuid(uuid::Uuid::from_u128(number))
     }
 
-    fn group() -> SyncGroup {
+    pub(super) fn group() -> SyncGroup {
         SyncGroup {
             id: GroupId::from_uuid(uuid::Uuid::from_u128(9)),
             name: "prod".into(),
             enabled: true,
             mode: GroupMode::OneWay,
-            source_of_truth: system(1),
+            hub: system(1),
             members: vec![system(1), system(2)],
             include: vec!["tank/media/**".parse().unwrap()],
             exclude: vec!["tank/media/tmp".parse().unwrap()],
             mappings: vec!["tank=backup".parse().unwrap(), "tank/media/db=fast/db".parse().unwrap()],
+            member_mappings: BTreeMap::new(),
             auto: true,
             on_divergence: OnDivergence::Stop,
+            allow_destroy: false,
+            mirror_deletes: None,
+            follow_renames: false,
+            profile: Profile::Standard,
         }
     }
 
     #[test]
-    fn the_longest_prefix_maps() {
-        let group = group();
-        let map = |name: &str| group.map(&name.parse().unwrap()).unwrap().to_string();
-        assert_eq!(map("tank/media"), "backup/media");
-        assert_eq!(map("tank/media/db/x"), "fast/db/x");
-        assert_eq!(map("tank/media/db2"), "backup/media/db2");
-        assert_eq!(map("other/x"), "other/x");
-    }
-
-    #[test]
-    fn exclusion_beats_inclusion() {
-        assert!(group().selects(&"tank/media/a".parse().unwrap()));
-        assert!(!group().selects(&"tank/media/tmp".parse().unwrap()));
-        assert!(!group().selects(&"tank/other".parse().unwrap()));
-    }
-
-    #[test]
-    fn each_problem_names_its_field() {
-        assert_eq!(group().problems(), vec![]);
-        let wrong = SyncGroup {
-            name: "<b>".into(),
-            source_of_truth: system(3),
-            members: vec![system(1), system(1)],
-            include: vec![],
-            mappings: vec![
-                "tank/a=b/x".parse().unwrap(),
-                "tank/b=b/x".parse().unwrap(),
-                "tank/a=b/y".parse().unwrap(),
-            ],
-            ..group()
-        };
-        let pointers: Vec<_> = wrong.problems().into_iter().map(|problem| problem.pointer).collect();
-        let expected =
-            ["/name", "/systems/1", "/source_of_truth", "/datasets", "/mappings/1/to", "/mappings/2/from"];
-        assert_eq!(pointers, expected);
+    fn strategies_have_names() {
+        for strategy in Strategy::ALL {
+            assert_eq!(Strategy::from_name(strategy.as_str()), Some(strategy));
+            assert_eq!(serde_json::to_value(strategy).unwrap(), strategy.as_str());
+        }
     }
 }

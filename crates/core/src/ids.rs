@@ -53,12 +53,16 @@ macro_rules! ids {
 }
 
 ids! {
+    /// One conflict of a replica with its source.
+    ConflictId;
     /// One enrolment token.
     EnrolmentTokenId;
     /// One sync group.
     GroupId;
     /// One API key.
     KeyId;
+    /// One plan that was proposed to end a conflict.
+    PlanId;
     /// One registered ZFS host.
     SystemId;
     /// One execution of a plan step.

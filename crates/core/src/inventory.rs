@@ -12,6 +12,7 @@ use crate::{
     digest::hexadecimal,
     guid::{Guid, Txg},
     name::{DatasetName, Label},
+    retention::Retention,
     time::Timestamp,
 };
 
@@ -190,12 +191,18 @@ pub struct Inventory {
     pub as_of: Timestamp,
     /// By name.
     pub datasets: BTreeMap<DatasetName, Dataset>,
+    /// What the system's own snapshot tool keeps, by dataset; a dataset that is missing here is none that it looks after.
+    #[serde(default)]
+    pub retention: BTreeMap<DatasetName, Retention>,
+    /// True when the system's client knows no GUIDs: its snapshots are then matched by name and creation time.
+    #[serde(default)]
+    pub without_guids: bool,
 }
 
 impl Inventory {
     /// An inventory without any dataset.
     pub const fn empty(as_of: Timestamp) -> Self {
-        Self { as_of, datasets: BTreeMap::new() }
+        Self { as_of, datasets: BTreeMap::new(), retention: BTreeMap::new(), without_guids: false }
     }
 
     /// True when a dataset of this pool is known.

@@ -12,5 +12,7 @@ pub mod inventory;
 pub mod name;
 pub mod pattern;
 pub mod plan;
+pub mod retention;
 pub mod size;
 pub mod time;
+pub mod whatif;

@@ -8,6 +8,9 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+pub(crate) mod meet;
+pub(crate) mod prefix;
+
 use crate::name::{DatasetName, MAX_NAME_LENGTH};
 
 /// Why a text is no pattern.

@@ -33,14 +33,26 @@
     status.textContent = `Stale since ${clock(lastHeard)}`;
   }
 
-  const events = new EventSource("/dashboard/live");
-  events.addEventListener("tick", heard);
-  events.addEventListener("open", heard);
-  events.addEventListener("changed", () => {
-    heard();
-    if (!document.hidden) htmx.trigger(document.body, "changed");
+  // A browser has six connections to a witness. Pages that it keeps for the way back must not hold one each, or the seventh page waits.
+  let events;
+  function listen() {
+    events = new EventSource("/dashboard/live");
+    events.addEventListener("tick", heard);
+    events.addEventListener("open", heard);
+    events.addEventListener("changed", () => {
+      heard();
+      if (!document.hidden) htmx.trigger(document.body, "changed");
+    });
+    events.addEventListener("error", lost);
+  }
+  listen();
+  window.addEventListener("pagehide", () => events.close());
+  window.addEventListener("pageshow", (event) => {
+    if (!event.persisted) return;
+    lastHeard = Date.now();
+    listen();
+    htmx.trigger(document.body, "changed");
   });
-  events.addEventListener("error", lost);
   setInterval(() => { if (Date.now() - lastHeard > SILENCE_MS) lost(); }, 1000);
   document.addEventListener("visibilitychange", () => { if (!document.hidden && !stale) htmx.trigger(document.body, "changed"); });
   // A session that has ended answers with the login page; show it instead of swapping nothing in.
@@ -48,4 +60,38 @@
     if (event.detail.xhr.responseURL.endsWith("/login")) window.location.reload();
   });
   document.body.addEventListener("htmx:sendError", lost);
+
+  // What a person has done to the page outlives a refresh: what was typed, how far lists are scrolled, where the keyboard is. htmx gives the focus back to
+  // elements with an id; for the others the one that looks the same, counted from the top, has to do.
+  const live = () => document.getElementById("live");
+  const fields = () => live().querySelectorAll("input[id]:not([type=hidden]), textarea[id], select[id]");
+  const alike = (element) => [...live().querySelectorAll(element.localName)].filter((other) =>
+    other.getAttribute("href") === element.getAttribute("href") && other.textContent === element.textContent);
+  let kept = null;
+  document.body.addEventListener("htmx:beforeSwap", () => {
+    const focused = document.activeElement;
+    const within = focused && focused !== live() && live().contains(focused);
+    kept = {
+      values: [...fields()].filter((field) => field.value !== field.defaultValue).map((field) => [field.id, field.value]),
+      scrolled: [...live().querySelectorAll(".scroll[id]")].map((list) => [list.id, list.scrollTop, list.scrollLeft]),
+      id: within ? focused.id : "",
+      looks: within ? { element: focused, place: alike(focused).indexOf(focused) } : null,
+      selection: within && "selectionStart" in focused ? [focused.selectionStart, focused.selectionEnd] : null,
+    };
+  });
+  document.body.addEventListener("htmx:afterSwap", () => {
+    if (!kept) return;
+    for (const [id, value] of kept.values) {
+      const field = document.getElementById(id);
+      if (field) field.value = value;
+    }
+    for (const [id, top, left] of kept.scrolled) document.getElementById(id)?.scrollTo(left, top);
+    if (kept.looks) {
+      const again = (kept.id && document.getElementById(kept.id)) || alike(kept.looks.element)[kept.looks.place];
+      // Where it is gone, the content as a whole: not the top of the page.
+      (again || live()).focus({ preventScroll: true });
+      if (again && kept.selection && kept.selection[0] !== null) again.setSelectionRange(...kept.selection);
+    }
+    kept = null;
+  });
 })();

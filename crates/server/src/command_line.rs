@@ -5,7 +5,8 @@ use std::{borrow::Cow, collections::BTreeMap};
 use zfs_sync_core::{
     ids::SystemId,
     inventory::DatasetKind,
-    plan::{Action, Base, Send, Step},
+    name::Label,
+    plan::{Action, Base, Casualty, Send, Step},
 };
 use zfs_sync_store::SystemRow;
 
@@ -19,20 +20,22 @@ pub(crate) fn quote(word: &str) -> Cow<'_, str> {
     Cow::Owned(format!("'{}'", word.replace('\'', r#"'"'"'"#)))
 }
 
-/// The base as `zfs send` takes it: `-I` and a snapshot, or `-i` and a bookmark.
+/// The base as `zfs send` takes it: `-I` and a snapshot, or `-i` and a bookmark or a snapshot of the dataset it is a clone of.
 fn from(step: &Step, send: &Send) -> Option<(&'static str, String)> {
     send.base.as_ref().map(|base| match base {
         Base::Snapshot(point) => ("-I", format!("{}@{}", step.source, point.label)),
         Base::Bookmark(point) => ("-i", format!("{}#{}", step.source, point.label)),
+        Base::Origin { dataset, point } => ("-i", format!("{dataset}@{}", point.label)),
     })
 }
 
 /// The command line of the old service's contract, to be run on the source; `None` where it has no such line: the target has no
-/// address, or an interrupted receive must be continued with a token that only its host has.
+/// address, an interrupted receive must be continued with a token that only its host has, or a clone is to be made.
 pub(crate) fn of_contract(step: &Step, target: &SystemRow) -> Option<String> {
     let Action::Send(send) = &step.action else { return None };
     let host = target.ssh_hostname.as_ref()?;
-    if send.resume || send.discard_partial.is_some() {
+    let cloned = send.target_origin.is_some() || matches!(send.base, Some(Base::Origin { .. }));
+    if send.resume || send.discard_partial.is_some() || cloned {
         return None;
     }
     // `-c` would send an encrypted dataset in the clear.
@@ -64,10 +67,20 @@ const FIRST_VOLUME: &str = " -o readonly=on";
 /// The commands of a step as its agent runs them.
 pub(crate) fn of_step(step: &Step, systems: &BTreeMap<SystemId, SystemRow>) -> Vec<String> {
     let target = quote(step.target.as_str());
+    let snapshot = |label: &Label| quote(&format!("{}@{label}", step.target)).into_owned();
+    let destroy = |casualty: &Casualty| format!("zfs destroy {}", snapshot(&casualty.label));
     let send = match &step.action {
         Action::SetAside { rename_to, .. } => {
             return vec![format!("zfs rename {target} {}", quote(rename_to.as_str()))];
         }
+        Action::FollowRename { rename_from, .. } => {
+            return vec![format!("zfs rename {} {target}", quote(rename_from.as_str()))];
+        }
+        Action::RollBack { to_label, destroys, .. } => {
+            let rollback = format!("zfs rollback {}", snapshot(to_label));
+            return destroys.iter().map(destroy).chain([rollback]).collect();
+        }
+        Action::DestroySnapshots { destroys, .. } => return destroys.iter().map(destroy).collect(),
         Action::Send(send) => send,
     };
     let mut commands = Vec::new();
@@ -85,13 +98,19 @@ pub(crate) fn of_step(step: &Step, systems: &BTreeMap<SystemId, SystemRow>) -> V
         Some((option, base)) => format!("zfs send {flags} {option} {} {}", quote(&base), quote(&to)),
         None => format!("zfs send {flags} {}", quote(&to)),
     };
-    let first = match (&send.base, step.kind) {
-        (Some(_), _) => "",
-        (None, _) if send.resume => "",
-        (None, DatasetKind::Filesystem) => FIRST_FILESYSTEM,
-        (None, DatasetKind::Volume) => FIRST_VOLUME,
+    let is_first = send.base.is_none() || send.target_origin.is_some();
+    let first = match step.kind {
+        _ if send.resume || !is_first => "",
+        DatasetKind::Filesystem => FIRST_FILESYSTEM,
+        DatasetKind::Volume => FIRST_VOLUME,
     };
-    let receives = format!("zfs receive -s -u{first} {target}");
+    // The origin's snapshot is found by its GUID when the step is carried out; it has the name that it has on the source, unless somebody
+    // renamed one of both.
+    let origin = send.target_origin.as_ref().zip(send.base.as_ref()).filter(|_| !send.resume);
+    let origin = origin.map(|(origin, base)| {
+        format!(" -o origin={}", quote(&format!("{}@{}", origin.dataset, base.point().label)))
+    });
+    let receives = format!("zfs receive -s -u{first}{} {target}", origin.unwrap_or_default());
     let host = |id| {
         let system: &SystemRow = systems.get(id)?;
         Some(destination(system, system.ssh_hostname.as_ref()?.as_str()))

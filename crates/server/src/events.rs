@@ -83,7 +83,8 @@ impl EventHub {
         }
     }
 
-    fn changed(&self) {
+    /// Something that pages show is another than before, and nothing was told of it.
+    pub(crate) fn changed(&self) {
         self.changes.send_modify(|count| *count = count.wrapping_add(1));
     }
 

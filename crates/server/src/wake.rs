@@ -8,17 +8,23 @@ use std::{
 use tokio::sync::Notify;
 use zfs_sync_core::{
     ids::{GroupId, SystemId},
+    name::DatasetName,
     time::Timestamp,
 };
+use zfs_sync_store::TransferRow;
 
 /// Wakes background work and waiting agents.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wake(Arc<Inner>);
 
+/// A dataset that a group receives on a system.
+pub(crate) type Target = (GroupId, SystemId, DatasetName);
+
 #[derive(Debug, Default)]
 struct Inner {
     planner: Notify,
-    dirty: Mutex<BTreeSet<GroupId>>,
+    groups: Mutex<BTreeSet<GroupId>>,
+    targets: Mutex<BTreeSet<Target>>,
     leases: Mutex<HashMap<SystemId, Arc<Notify>>>,
     reports_asked: Mutex<HashMap<SystemId, Timestamp>>,
 }
@@ -29,18 +35,45 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Wake {
-    /// These groups may have a new answer.
+    /// These groups may have a new answer as a whole.
     pub(crate) fn groups_changed(&self, groups: impl IntoIterator<Item = GroupId>) {
-        lock(&self.0.dirty).extend(groups);
+        lock(&self.0.groups).extend(groups);
+        self.0.planner.notify_one();
+    }
+
+    /// Something happened to these transfers, so that their replicas may have a new answer.
+    pub(crate) fn transfers_changed<'a>(&self, rows: impl IntoIterator<Item = &'a TransferRow>) {
+        let targets = rows.into_iter().map(|row| (row.group, row.target_system, row.target.clone()));
+        lock(&self.0.targets).extend(targets);
+        self.0.planner.notify_one();
+    }
+
+    /// A report has changed something; what, is in the database.
+    pub(crate) fn reported(&self) {
         self.0.planner.notify_one();
     }
 
     /// Groups that may have a new answer; each is named once.
-    pub(crate) fn take_changed(&self) -> BTreeSet<GroupId> {
-        std::mem::take(&mut *lock(&self.0.dirty))
+    pub(crate) fn take_groups(&self) -> BTreeSet<GroupId> {
+        std::mem::take(&mut *lock(&self.0.groups))
     }
 
-    /// Ends when groups have changed.
+    /// True while a group waits to be planned as a whole.
+    pub(crate) fn is_waiting(&self, group: GroupId) -> bool {
+        lock(&self.0.groups).contains(&group)
+    }
+
+    /// Replicas that wait to be planned.
+    pub(crate) fn waiting_targets(&self) -> BTreeSet<Target> {
+        lock(&self.0.targets).clone()
+    }
+
+    /// Replicas that may have a new answer; each is named once.
+    pub(crate) fn take_targets(&self) -> BTreeSet<Target> {
+        std::mem::take(&mut *lock(&self.0.targets))
+    }
+
+    /// Ends when something has changed.
     pub(crate) async fn planner(&self) {
         self.0.planner.notified().await;
     }

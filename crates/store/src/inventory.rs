@@ -5,10 +5,15 @@
 //! stored one: a dataset reported without its history is then *needed*, keeps what is stored of it, and holds back
 //! `inventory_as_of` until the history has come. So a mixed state is never taken for a fresh one.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use zfs_sync_core::{
+    guid::Guid,
     ids::SystemId,
     inventory::{Bookmark, Dataset, DatasetProperties, HistoryDigest, Inventory, Snapshot},
     name::DatasetName,
+    plan::Needed,
+    retention::Retention,
     time::Timestamp,
 };
 
@@ -38,6 +43,8 @@ pub struct Report {
     pub datasets: Vec<ReportedDataset>,
     /// Datasets that are gone; for a complete report they need not be named.
     pub removed: Vec<DatasetName>,
+    /// What the host's snapshot tool keeps, all of it. `None`: as before; in a complete report, nothing is known.
+    pub retention: Option<BTreeMap<DatasetName, Retention>>,
 }
 
 /// What became of a report.
@@ -87,6 +94,25 @@ impl Store {
     /// Everything a host reported; `None` before its first complete report.
     pub async fn inventory(&self, system: SystemId) -> Result<Option<Inventory>> {
         dispatch!(self, inventory::inventory(system))
+    }
+
+    /// What a plan needs of a host, and no more: the cost does not depend on how much else it has. `None` as [`Self::inventory`].
+    ///
+    /// Besides what `needed` names: one dataset of every pool, and the datasets whose own GUIDs are among `datasets`, wherever they
+    /// are. Histories come where they are named, of datasets that were set aside, and where a partial receive waits, so that nothing
+    /// looks half received that is not; all others are without.
+    pub async fn inventory_part(
+        &self,
+        system: SystemId,
+        needed: &Needed,
+        datasets: &[Guid],
+    ) -> Result<Option<Inventory>> {
+        dispatch!(self, inventory_part::inventory_part(system, needed, datasets))
+    }
+
+    /// The systems whose newest reports have these snapshots, however old those are; snapshots that nobody has are left out.
+    pub async fn holders(&self, snapshots: &[Guid]) -> Result<BTreeMap<Guid, BTreeSet<SystemId>>> {
+        dispatch!(self, inventory_part::holders(snapshots))
     }
 
     /// One dataset of a host.

@@ -9,14 +9,18 @@
 //! several rows at once (leases, sequences, enrolment) happens in one transaction here.
 
 mod audit;
+mod changes;
+mod conflict;
 mod enrolment;
 mod error;
 mod event;
 mod group;
 mod inventory;
 mod key;
+mod plan;
 mod postgres;
 mod replica;
+mod retention;
 mod session;
 mod sqlite;
 mod store;
@@ -26,13 +30,18 @@ mod transfer;
 mod url;
 
 pub use audit::{AuditRow, NewAudit};
+pub use changes::ChangedDataset;
+pub use conflict::{
+    ConflictChange, ConflictCount, ConflictFilter, ConflictRow, ConflictStanding, ConflictTransition,
+};
 pub use enrolment::{EnrolError, EnrolmentTokenRow, NewEnrolmentToken};
 pub use error::{Error, Result};
 pub use event::EventRow;
 pub use group::{GroupRow, GroupSettings};
 pub use inventory::{InventorySizes, Report, ReportOutcome, ReportedDataset, SnapshotRow};
 pub use key::{KeyRow, NewKey, SecretHash};
-pub use replica::{ReplicaFilter, ReplicaRow, ReplicaTransition};
+pub use plan::{DecisionOutcome, DecisionRow, NewPlan, PlanRow};
+pub use replica::{ReplicaFilter, ReplicaRow, ReplicaSummary, ReplicaTransition};
 pub use store::{Options, Store};
 pub use sync_state::SyncStateRow;
 pub use system::{NewSystem, SystemChange, SystemRow, SystemSeen};

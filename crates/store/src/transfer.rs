@@ -316,6 +316,11 @@ impl Store {
         dispatch!(self, transfers::cancel_transfer(id, by, now))
     }
 
+    /// Makes a queued transfer stale, so that its target is free for another one; false when it is not queued (any more).
+    pub async fn supersede_transfer(&self, id: TransferId, detail: &str, now: Timestamp) -> Result<bool> {
+        dispatch!(self, transfers::supersede_transfer(id, detail, now))
+    }
+
     /// Makes a queued, failed or cancelled transfer due now, with its attempts counted anew.
     ///
     /// `None` when there is no such transfer. One that is leased, has succeeded or is stale is answered as it is.

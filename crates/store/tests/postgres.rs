@@ -8,7 +8,8 @@ mod suite;
 use std::{fmt::Write as _, path::Path};
 
 use cluster::with_database;
-use suite::{database::Database, suite};
+use sqlx::{AssertSqlSafe, Connection as _};
+use suite::{database::Database, suite, upgrade};
 use zfs_sync_store::{Error, Options, Store};
 
 async fn run(test: impl AsyncFnOnce(&Database)) {
@@ -36,6 +37,21 @@ async fn witnesses_that_start_at_once_migrate_once() {
         for store in stores {
             store.unwrap().ping().await.unwrap();
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn groups_of_an_earlier_version_are_kept() {
+    with_database(async |url| {
+        let mut connection = sqlx::PgConnection::connect(&url).await.unwrap();
+        upgrade::migrations("postgres", "0005").await.run(&mut connection).await.unwrap();
+        let stored = upgrade::a_group_before_hubs("postgres");
+        sqlx::raw_sql(AssertSqlSafe(stored)).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        let store = Store::connect(&url, &Options::default()).await.unwrap();
+        upgrade::a_group_is_kept(&store).await;
+        store.close().await;
     })
     .await;
 }

@@ -6,7 +6,8 @@ mod suite;
 
 use std::{os::unix::fs::PermissionsExt as _, path::Path};
 
-use suite::{database::Database, make::*, suite};
+use sqlx::{AssertSqlSafe, Connection as _};
+use suite::{database::Database, make::*, suite, upgrade};
 use zfs_sync_store::{Error, Options, Store};
 
 fn url(path: &Path) -> String {
@@ -65,6 +66,20 @@ async fn a_folder_that_can_not_be_made_is_named() {
     std::fs::write(&file, "").unwrap();
     let error = Store::connect(&url(&file.join("below/zfs_sync.db")), &Options::default()).await.unwrap_err();
     assert!(matches!(&error, Error::File { path, .. } if path.ends_with("file/below")), "{error:?}");
+}
+
+#[tokio::test]
+async fn groups_of_an_earlier_version_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("test.db");
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+    upgrade::migrations("sqlite", "0005").await.run(&mut connection).await.unwrap();
+    let stored = upgrade::a_group_before_hubs("sqlite");
+    sqlx::raw_sql(AssertSqlSafe(stored)).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    let store = Store::connect(&url(&path), &Options::default()).await.unwrap();
+    upgrade::a_group_is_kept(&store).await;
 }
 
 #[tokio::test]

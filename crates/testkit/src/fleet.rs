@@ -163,6 +163,7 @@ impl Fleet {
             report_interval: REPORT_INTERVAL,
             poll_interval: AgentOptions::POLL_INTERVAL,
             max_transfers: AgentOptions::MAX_TRANSFERS,
+            sanoid: None,
         };
         let handle = Agent::start(options, shutdown.clone())?;
         drop(guard);

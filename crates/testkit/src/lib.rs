@@ -1,5 +1,8 @@
-//! What the tests stand on: a whole fleet in one process ([`fleet`]), and real OpenZFS in virtual machines ([`testbed`]).
+//! What the tests stand on: a whole fleet in one process ([`fleet`]), whole histories of fleets from seeds ([`simulation`]), and real
+//! OpenZFS in virtual machines ([`testbed`]).
 
 pub mod fleet;
+pub mod simulation;
+pub mod staged;
 #[cfg(feature = "testbed")]
 pub mod testbed;

@@ -1,14 +1,17 @@
 //! The words of the command line, as types; what they mean is in [`crate::commands`].
 
 mod args;
+mod conflict;
 mod fleet;
+mod group;
 mod host;
 
 pub(crate) use args::{Args, Command, DEFAULT_SERVER, Global, OutputFormat};
+pub(crate) use conflict::{ConflictCommand, ConflictList, PlanCommand, Resolve, WhatIf};
 pub(crate) use fleet::{
-    CreateGroup, GroupCommand, SyncCommand, SyncExecute, SyncSelector, SystemCommand, TokenCommand,
-    TransferCommand, WhyArgs,
+    SyncCommand, SyncExecute, SyncPlan, SystemCommand, TokenCommand, TransferCommand, WhyArgs,
 };
+pub(crate) use group::{CreateGroup, Definition, EditGroup, GroupCommand, Switch};
 pub(crate) use host::{
     AgentCommand, AgentRun, DemoArgs, DoctorArgs, EnrollArgs, ExplainArgs, ReplicateArgs, ServerArgs,
 };
@@ -36,6 +39,16 @@ fn duration(text: &str) -> Result<std::time::Duration, String> {
     }
     let signed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
     std::time::Duration::try_from(signed).map_err(|_| wrong())
+}
+
+/// A word of the API as people write it: `keep-both` for `keep_both`.
+fn word<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
+    let word = serde_json::Value::String(text.replace('-', "_"));
+    serde_json::from_value(word).map_err(|error| {
+        let text = error.to_string().replace('`', "").replace('_', "-");
+        text.split_once("expected ")
+            .map_or_else(|| text.clone(), |(_, expected)| format!("expected {expected}"))
+    })
 }
 
 #[cfg(test)]
@@ -93,6 +106,15 @@ mod tests {
             }
         }
         assert!(found > 100, "only {found} commands were found in the pages");
+    }
+
+    #[test]
+    fn words_are_written_with_hyphens() {
+        use zfs_sync_core::group::{GroupMode, Strategy};
+        assert_eq!(word::<Strategy>("keep-both"), Ok(Strategy::KeepBoth));
+        assert_eq!(word::<GroupMode>("many_to_one"), Ok(GroupMode::ManyToOne));
+        let error = word::<GroupMode>("ring").unwrap_err();
+        assert_eq!(error, "expected one of one-way, many-to-one, chain, mesh, local");
     }
 
     #[test]

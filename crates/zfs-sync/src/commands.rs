@@ -1,10 +1,12 @@
 //! What the words of the command line do.
 
 mod agent;
+mod conflict;
 mod doctor;
 mod explain;
 mod group;
 mod lookup;
+mod plan;
 mod replicas;
 mod replicate;
 mod server;
@@ -13,6 +15,7 @@ mod sync;
 mod system;
 mod transfer;
 mod wait;
+mod whatif;
 mod why;
 
 use std::sync::Arc;
@@ -40,7 +43,7 @@ pub(crate) enum Exit {
     Failed,
     /// Some items failed.
     Partial,
-    /// Something is not in sync, and the caller asked to be told by the exit code.
+    /// What was asked about is not as hoped for: not in sync, not safe to delete.
     Finding,
     /// Interrupted by the person at the terminal.
     Interrupted,
@@ -113,6 +116,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit, Fai
         Command::System(command) => system::run(context, command).await,
         Command::Group(command) => group::run(context, command).await,
         Command::Sync(command) => sync::run(context, command).await,
+        Command::Conflict(command) => conflict::run(context, command).await,
+        Command::Plan(command) => plan::run(context, command).await,
+        Command::WhatIf(arguments) => whatif::run(context, &arguments).await,
         Command::Transfer(command) => transfer::run(context, command).await,
         Command::Replicate(arguments) => replicate::run(context, &arguments).await,
         Command::Server(arguments) => server::run(context, &arguments).await,

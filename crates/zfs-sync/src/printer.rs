@@ -92,6 +92,15 @@ impl Printer {
         }
     }
 
+    /// Tells the person at the terminal what must not be missed, however quiet it is to be.
+    #[expect(
+        clippy::unused_self,
+        reason = "who prints needs a printer, so that nothing else is ever printed"
+    )]
+    pub(crate) fn warn(&self, text: &str) {
+        talk(text);
+    }
+
     /// Tells more, when asked to.
     pub(crate) fn say_more(&self, text: impl AsRef<str>) {
         if self.verbose {

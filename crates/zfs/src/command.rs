@@ -1,12 +1,22 @@
 //! Every command we ever run, typed; rendered as an argument vector, and for a remote shell as one quoted line.
 //!
-//! Nothing outside this module writes a `zfs` argument. There is deliberately no `rollback`, no `receive -F`, no `-r`/`-R` and no
-//! way to destroy a dataset or snapshot here: only bookmarks of ours can be destroyed.
+//! Nothing outside this module writes a `zfs` argument. What takes something away is exactly this, and each has its guard:
+//!
+//! | command | guard |
+//! | --- | --- |
+//! | `destroy DATASET#BOOKMARK` | [`OwnBookmark`]: the label begins with our prefix |
+//! | `destroy DATASET@SNAPSHOT` | [`Doomed`]: listed in a plan by GUID and name, and found unheld and without clones just now |
+//! | `rollback DATASET@SNAPSHOT` | without `-r`, so ZFS itself refuses while anything newer exists; what was written since is lost |
+//! | `receive -A DATASET` | none here: the engine asks for it when the partial receive leads nowhere |
+//!
+//! There is deliberately no way to destroy a dataset, no `receive -F`, and of no command that changes something `-r`, `-R` or `-f`.
 
 pub(crate) mod argv;
+mod doomed;
 mod own;
 mod quote;
 
+pub use doomed::{Doomed, Spared};
 pub use own::{NotOurs, OwnBookmark, OwnTag};
 pub use quote::quote;
 use zfs_sync_core::{
@@ -52,6 +62,11 @@ pub enum Command {
         /// Which datasets.
         scope: Scope,
     },
+    /// `zfs list -Hp -t snapshot -o name,guid,userrefs,clones`: what stands in the way of destroying snapshots.
+    ListDependents {
+        /// All snapshots of a dataset (`-d 1`), or one.
+        of: Dependents,
+    },
     /// `zfs get -Hp -o property,value,source PROPERTIES DATASET`.
     Get {
         /// Whose.
@@ -90,6 +105,17 @@ pub enum Command {
         /// Begins with our prefix.
         bookmark: OwnBookmark,
     },
+    /// `zfs destroy DATASET@SNAPSHOT`: one snapshot, rendered only for what was approved and looked at. Never `-r`, `-R`, `-f`.
+    DestroySnapshot {
+        /// Approved, unheld, without clones.
+        snapshot: Doomed,
+    },
+    /// `zfs rollback DATASET@SNAPSHOT`: gives up what was written since its newest snapshot. Never `-r`, `-R`, `-f`: ZFS refuses
+    /// when a snapshot or bookmark is newer.
+    RollBack {
+        /// The newest snapshot of its dataset.
+        to: SnapshotName,
+    },
     /// `zfs snapshot A@L B@L …`: atomic within a pool.
     Snapshot {
         /// All taken at once.
@@ -100,7 +126,7 @@ pub enum Command {
         /// Its name.
         dataset: DatasetName,
     },
-    /// `zfs rename OLD NEW`: sets a diverged replica aside. Never `-f`.
+    /// `zfs rename OLD NEW`: sets a diverged replica aside, or follows a renamed source. Never `-f`.
     Rename {
         /// Present name.
         from: DatasetName,
@@ -122,6 +148,15 @@ pub enum Command {
     WatchEvents,
     /// `zpool list -Hp -o name,guid,size,allocated,free,health`.
     ListPools,
+}
+
+/// Which snapshots [`Command::ListDependents`] asks about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dependents {
+    /// All of one dataset.
+    Dataset(DatasetName),
+    /// One alone.
+    Snapshot(SnapshotName),
 }
 
 /// What a stream consists of.
@@ -152,6 +187,16 @@ pub enum SendCommand {
         /// Raw.
         raw: bool,
     },
+    /// `-i ORIGIN@SNAPSHOT CLONE@SNAPSHOT`: what a clone has that its origin had not. Also `-i DATASET@BASE DATASET@TO`, exactly one
+    /// snapshot: `zfs receive -o origin=` takes no package of several.
+    Single {
+        /// Of the same dataset, or of one that it is (by one or more steps) a clone of.
+        base: SnapshotName,
+        /// The end.
+        to: SnapshotName,
+        /// Raw.
+        raw: bool,
+    },
     /// `-t token`.
     Resume {
         /// As `receive_resume_token` gives it.
@@ -166,6 +211,8 @@ pub struct ReceiveCommand {
     pub dataset: DatasetName,
     /// The first receive sets `readonly=on`, and for file systems `canmount=noauto`, and leaves out `mountpoint`, quotas, reservations and shares.
     pub first: Option<DatasetKind>,
+    /// The dataset does not exist yet and becomes a clone of this snapshot (`-o origin=`), which is what the stream starts from.
+    pub origin: Option<SnapshotName>,
 }
 
 /// The target of a check after a receive.

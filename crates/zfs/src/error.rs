@@ -43,6 +43,10 @@ pub enum Kind {
     Busy,
     /// The snapshot is held.
     Held,
+    /// Datasets were cloned from the snapshot.
+    HasClones,
+    /// A rollback that would have to destroy newer snapshots or bookmarks first.
+    NewerExist,
     /// The user may not do this.
     Permission,
     /// The pool is suspended or not imported.
@@ -87,7 +91,7 @@ pub struct Error {
 
 impl Kind {
     /// All of them, in their order.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 31] = [
         Self::NotFound,
         Self::AlreadyExists,
         Self::BaseMismatch,
@@ -105,6 +109,8 @@ impl Kind {
         Self::Quota,
         Self::Busy,
         Self::Held,
+        Self::HasClones,
+        Self::NewerExist,
         Self::Permission,
         Self::PoolUnavailable,
         Self::ZfsNotFound,
@@ -139,6 +145,8 @@ impl Kind {
             Self::Quota => "E_RECV_QUOTA",
             Self::Busy => "E_RECV_BUSY",
             Self::Held => "E_SNAPSHOT_HELD",
+            Self::HasClones => "E_SNAPSHOT_HAS_CLONES",
+            Self::NewerExist => "E_ROLLBACK_NEWER",
             Self::Permission => "E_ZFS_PERMISSION",
             Self::PoolUnavailable => "E_POOL_UNAVAILABLE",
             Self::ZfsNotFound => "E_ZFS_NOT_FOUND",
@@ -183,6 +191,8 @@ impl Kind {
             | Self::StreamFeature
             | Self::Crypto
             | Self::KeyNotLoaded
+            | Self::HasClones
+            | Self::NewerExist
             | Self::Permission
             | Self::ZfsNotFound
             | Self::Unsupported

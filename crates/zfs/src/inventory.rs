@@ -10,9 +10,9 @@ use zfs_sync_core::{
     name::DatasetName,
 };
 
-pub use crate::parse::{DatasetRow, History};
+pub use crate::parse::{DatasetRow, History, SnapshotDependents};
 use crate::{
-    command::{Command, Scope},
+    command::{Command, Dependents, Scope},
     error::{Error, Kind},
     features::Features,
     parse,
@@ -67,6 +67,13 @@ pub async fn read_history(
     let command = Command::ListHistory { scope: scope.clone() };
     let output = runner.run(&command).await?;
     parse::history(&output.stdout).map_err(|what| Error::unparsable(runner.host(), &command, &what))
+}
+
+/// Reads what stands in the way of destroying snapshots: holds and clones. Empty when the dataset or snapshot does not exist.
+pub async fn read_dependents(runner: &dyn Runner, of: Dependents) -> Result<Vec<SnapshotDependents>, Error> {
+    let command = Command::ListDependents { of };
+    let Some(output) = unless_missing(runner.run(&command).await)? else { return Ok(Vec::new()) };
+    parse::dependents(&output.stdout).map_err(|what| Error::unparsable(runner.host(), &command, &what))
 }
 
 /// Reads one dataset with its history and its resume token; `None` when it does not exist.

@@ -252,10 +252,8 @@ fn every_token_is_decoded_as_zfs_does_and_encoded_to_the_same_list() {
 const NOT_OURS: &[&str] = &[
     "receive-mount-not-permitted",
     "receive-mountpoint-impossible",
-    "destroy-has-clone",
     "destroy-has-children",
     "receive-property-fails",
-    "rollback-newer-exist",
     "send-all-from-bookmark",
     "send-to-terminal",
     "set-readonly-property",
@@ -391,6 +389,8 @@ const MEANINGS: &[(Kind, &[&str])] = &[
     (Kind::NoSpace, &["receive-out-of-space"]),
     (Kind::Quota, &["receive-quota-exceeded"]),
     (Kind::Held, &["destroy-held", "destroy-held-dataset", "rollback-held"]),
+    (Kind::HasClones, &["destroy-has-clone"]),
+    (Kind::NewerExist, &["rollback-newer-exist"]),
     (
         Kind::Busy,
         &[

@@ -49,6 +49,7 @@ use self::{backoff::Backoff, outbox::Outbox, replicas::Replicas, reporter::Repor
 use crate::{
     identity::{DataDirLock, IdentityError},
     ledger::{Ledger, LedgerError},
+    sanoid,
 };
 
 /// How long the last results may take to reach the witness when the agent stops; they are in the ledger anyway.
@@ -75,6 +76,8 @@ pub struct Options {
     pub poll_interval: Duration,
     /// Transfers at a time.
     pub max_transfers: u32,
+    /// Where to read what sanoid keeps; `None`: nowhere, as for a host that is not this machine.
+    pub sanoid: Option<sanoid::Files>,
 }
 
 impl Options {
@@ -120,6 +123,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     report_interval: Duration,
     poll_interval: Duration,
+    sanoid: Option<sanoid::Files>,
     ledger: Arc<Ledger>,
     /// Free places for transfers.
     places: Arc<Semaphore>,
@@ -168,6 +172,7 @@ impl Agent {
             report_interval,
             poll_interval,
             max_transfers,
+            sanoid,
         } = options;
         let lock = DataDirLock::acquire(&data_dir)?;
         let ledger = Ledger::open(&data_dir)?.ledger;
@@ -180,6 +185,7 @@ impl Agent {
             clock,
             report_interval,
             poll_interval,
+            sanoid,
             ledger: Arc::new(ledger),
             places: Arc::new(Semaphore::new(max_transfers.max(1) as usize)),
             replicas: Replicas::default(),

@@ -90,7 +90,10 @@ impl ReporterHandle {
 
 /// The reporter's loop.
 pub(super) async fn run(shared: Arc<Shared>, features: Features) {
-    let scanner = Scanner::new(Arc::clone(&shared.local), features, Arc::clone(&shared.clock));
+    let mut scanner = Scanner::new(Arc::clone(&shared.local), features, Arc::clone(&shared.clock));
+    if let Some(files) = &shared.sanoid {
+        scanner = scanner.with_sanoid(files.clone());
+    }
     // Milliseconds since 1970 are higher than whatever an earlier run has counted up to: it needed more than one each.
     let sequence = u64::try_from(shared.clock.now().as_millisecond()).unwrap_or(0);
     let mut reporter = Reporter {

@@ -7,6 +7,7 @@ mod witness;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use camino::Utf8Path;
 use tokio_util::sync::CancellationToken;
 use zfs_sync_api::v1::agent::{LeasedTransfer, Peer, TransferOutcome};
 use zfs_sync_core::{
@@ -87,6 +88,7 @@ impl World {
             report_interval: Duration::from_millis(500),
             poll_interval: Duration::from_millis(100),
             max_transfers: 2,
+            sanoid: None,
         }
     }
 
@@ -128,6 +130,7 @@ impl World {
                 raw: false,
                 target_newest: newest,
                 create_parents: vec![],
+                target_origin: None,
             }),
         }
     }
@@ -539,5 +542,25 @@ async fn events_wake_the_reporter() {
     world.witness.until(|seen| seen.known.contains_key("backup")).await;
     world.target.snapshot("backup@mine").unwrap();
     world.witness.until(|seen| !seen.known["backup"].is_empty()).await;
+    stop(&agent, &shutdown).await;
+}
+
+#[tokio::test]
+async fn what_sanoid_keeps_reaches_the_witness() {
+    let world = World::new().await;
+    let folder = Utf8Path::from_path(world.dir.path()).unwrap();
+    let files =
+        sanoid::Files { config: folder.join("sanoid.conf"), defaults: vec![folder.join("defaults.conf")] };
+    std::fs::write(&files.defaults[0], "[template_default]\nautoprune = yes\nhourly = 48\n").unwrap();
+    std::fs::write(&files.config, "[backup]\nhourly = 5\n").unwrap();
+    let options = Options { sanoid: Some(files), ..world.options() };
+    let shutdown = CancellationToken::new();
+    let agent = Agent::start(options, shutdown.clone()).unwrap();
+    world.witness.until(|seen| !seen.reports.is_empty()).await;
+    world.witness.look(|seen| {
+        let retention = seen.reports[0].retention.as_ref().unwrap();
+        let of_backup = &retention[&"backup".parse::<DatasetName>().unwrap()];
+        assert_eq!((retention.len(), of_backup.hourly, of_backup.autoprune), (1, 5, true));
+    });
     stop(&agent, &shutdown).await;
 }

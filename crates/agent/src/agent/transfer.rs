@@ -15,7 +15,7 @@ use zfs_sync_api::{
     codes::ErrorCode,
     v1::agent::{LeasedTransfer, ProgressReport, TransferOutcome, TransferResult},
 };
-use zfs_sync_core::name::DatasetName;
+use zfs_sync_core::{name::DatasetName, plan::Action};
 
 use super::{
     Shared,
@@ -181,8 +181,13 @@ async fn finish(shared: &Shared, leased: &LeasedTransfer, execution: Execution, 
 /// The datasets on this host that a transfer has changed.
 fn local_datasets(leased: &LeasedTransfer) -> Vec<DatasetName> {
     let LeasedTransfer { step, peer, push, .. } = leased;
+    let renamed = match &step.action {
+        Action::FollowRename { rename_from, .. } => Some(rename_from.clone()),
+        Action::SetAside { rename_to, .. } => Some(rename_to.clone()),
+        _ => None,
+    };
     match (peer, push) {
-        (None, _) => vec![step.source.clone(), step.target.clone()],
+        (None, _) => [step.source.clone(), step.target.clone()].into_iter().chain(renamed).collect(),
         (Some(_), true) => vec![step.source.clone()],
         (Some(_), false) => vec![step.target.clone()],
     }

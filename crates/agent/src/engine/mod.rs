@@ -14,12 +14,18 @@
 //!   they were placed; [`settle()`] removes what nobody needs any more, and keeps what a waiting partial receive needs.
 //! - `zfs receive` may exit with 1 after everything arrived (a mount that failed) and with 0 when nothing did. Only the
 //!   GUID on the target counts.
+//! - What is destroyed is what a plan lists, by GUID and name, and nothing while anything about it is another (`removal`).
 //! - Somebody else may change either side meanwhile. Then the step is *stale* and a new plan decides; never this module.
 
+mod as_clone;
 mod failure;
+mod holds;
+mod rehold;
+mod removal;
+mod rename;
+mod roll_back;
 mod route;
 mod send;
-mod set_aside;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -42,8 +48,8 @@ use zfs_sync_zfs::{
     command::Command, error::Error, features::Features, pipeline::ProgressCounter, runner::Runner,
 };
 
-use self::failure::Failure;
 pub use self::settle::{Settled, settle};
+use self::{failure::Failure, rename::Rename, roll_back::RollBack};
 
 /// The two hosts of a step; they may be one.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +71,8 @@ pub enum Stage {
     Preparing,
     /// Moves data.
     Sending,
+    /// Destroys what the plan lists.
+    Destroying,
     /// Reads the target back.
     Verifying,
     /// Moves holds and bookmarks on.
@@ -77,6 +85,7 @@ impl Stage {
         match self {
             Self::Preparing => "preparing",
             Self::Sending => "sending",
+            Self::Destroying => "destroying",
             Self::Verifying => "verifying",
             Self::Finishing => "finishing",
         }
@@ -155,14 +164,32 @@ pub async fn execute(
     cancel: &CancellationToken,
 ) -> Execution {
     let run = Run::new(step, sides, watcher, cancel);
-    match &step.action {
-        Action::Send(send) => Box::pin(send::execute(&run, send)).await,
+    // What concerns the target alone must not look at the source: it may be out of reach, and the target be passed for both.
+    let done = match &step.action {
+        Action::Send(send) => return Box::pin(send::execute(&run, send)).await,
         Action::SetAside { rename_to, target_guid, target_newest } => {
-            let moved = set_aside::execute(&run, rename_to, *target_guid, *target_newest).await;
-            let outcome = moved.map_or_else(Failure::into_outcome, |()| TransferOutcome::Succeeded);
-            Execution { outcome, bytes: 0, resumed_from: None, settled: Settled::Untouched }
+            let (target_guid, target_newest) = (*target_guid, *target_newest);
+            let (from, to) = (&step.target, rename_to);
+            let rename = Rename { from, to, target_guid, target_newest, with_what_lies_below: false };
+            Box::pin(rename::set_aside(&run, rename)).await
         }
-    }
+        Action::FollowRename { rename_from, target_guid, target_newest } => {
+            let (target_guid, target_newest) = (*target_guid, *target_newest);
+            let (from, to) = (rename_from, &step.target);
+            let rename = Rename { from, to, target_guid, target_newest, with_what_lies_below: true };
+            Box::pin(rename::follow(&run, rename)).await
+        }
+        Action::RollBack { to, to_label: _, target_guid, target_newest, destroys, discards } => {
+            let (to, target_guid, target_newest) = (*to, *target_guid, *target_newest);
+            let plan = RollBack { to, target_guid, target_newest, destroys, discards: *discards };
+            Box::pin(roll_back::execute(&run, plan)).await
+        }
+        Action::DestroySnapshots { target_guid, keeps, destroys } => {
+            Box::pin(removal::destroy(&run, *target_guid, *keeps, destroys)).await
+        }
+    };
+    let outcome = done.map_or_else(Failure::into_outcome, |()| TransferOutcome::Succeeded);
+    Execution { outcome, bytes: 0, resumed_from: None, settled: Settled::Untouched }
 }
 
 /// One execution under way.

@@ -3,11 +3,16 @@
 use zfs_sync_api::codes::ErrorCode;
 use zfs_sync_core::{
     inventory::{Dataset, PartialReceive, Snapshot},
-    plan::{Base, Point, Relation, Send, Step, compare},
+    name::SnapshotName,
+    plan::{Base, Point, Relation, Send, Step, compare_with_origin},
     size::ByteCount,
 };
 
-use super::{failure::Failure, view::View};
+use super::{
+    as_clone::{self, Origins},
+    failure::Failure,
+    view::View,
+};
 
 /// The way to go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +27,8 @@ pub(super) enum Route {
         to: Point,
         /// An interrupted receive that leads nowhere goes first.
         discard: Option<PartialReceive>,
+        /// The target becomes a clone of this.
+        origin: Option<SnapshotName>,
     },
     /// An interrupted receive is continued.
     Resume {
@@ -37,7 +44,7 @@ pub(super) enum Route {
 }
 
 /// Chooses, or says what has moved since the plan.
-pub(super) fn choose(step: &Step, send: &Send, view: &View) -> Result<Route, Failure> {
+pub(super) fn choose(step: &Step, send: &Send, view: &View, origins: &Origins) -> Result<Route, Failure> {
     let source = source_as_planned(step, view.source.as_ref())?;
     if view.has_arrived(send.to.guid) {
         return Ok(Route::AlreadyThere);
@@ -47,17 +54,25 @@ pub(super) fn choose(step: &Step, send: &Send, view: &View) -> Result<Route, Fai
     if newest.map(|snapshot| snapshot.guid) != send.target_newest {
         return Err(Failure::stale(format!("{} has {} now", step.target, newest_in_words(newest))));
     }
-    let comparison = compare(source, target);
+    if let Some(origin) = &send.target_origin {
+        return as_clone::choose(step, send, origin, view, source, origins);
+    }
+    let comparison = compare_with_origin(source, origins.of(source), target);
     let partial = target.and_then(|target| target.properties.partial.as_ref());
-    if let (Relation::Resumable { base, to }, Some(partial)) = (&comparison.relation, partial) {
+    if let (Relation::Resumable { base, to }, Some(partial)) = (&comparison.relation, partial)
+        && is_of_source(step, partial)
+    {
         return resume(step, send, view, partial, base.as_ref(), to);
     }
     let discard = dead_partial(step, send, view, source, partial)?;
     let base = match &comparison.relation {
         Relation::NeverSeeded => None,
+        // Of another dataset: it was discarded, and the stream begins anew.
+        Relation::Resumable { base, .. } => base.clone(),
         Relation::Behind { base } => Some(base.clone()),
         other => return Err(Failure::stale(in_words(step, other))),
     };
+    let base = base.map(|base| own_bookmark(step, source, base));
     // With the target's newest snapshot as planned, the base has the planned GUID; here only full or not can differ.
     if base.as_ref().map(|base| base.point().guid) != send.base.as_ref().map(|base| base.point().guid) {
         return Err(Failure::stale(format!(
@@ -71,11 +86,30 @@ pub(super) fn choose(step: &Step, send: &Send, view: &View) -> Result<Route, Fai
     if let Some(base) = &base {
         check_order(step, source, base, to)?;
     }
-    // Whoever planned it: with its key loaded, `zfs send` would decrypt what it sends.
+    refuse_plain(step, send, source)?;
+    Ok(Route::Fresh { base, to: to.into(), discard, origin: None })
+}
+
+/// Of several bookmarks of one snapshot our own: another replica's goes as soon as that one has moved on.
+pub(super) fn own_bookmark(step: &Step, source: &Dataset, base: Base) -> Base {
+    let Base::Bookmark(point) = &base else { return base };
+    let label = step.protection().bookmark(point.guid);
+    let own = source.bookmarks.iter().find(|bookmark| bookmark.label == label && bookmark.guid == point.guid);
+    own.map_or(base, |bookmark| Base::Bookmark(bookmark.into()))
+}
+
+/// Whoever planned it: with its key loaded, `zfs send` would decrypt what it sends.
+pub(super) fn refuse_plain(step: &Step, send: &Send, source: &Dataset) -> Result<(), Failure> {
     if source.properties.encrypted && !send.raw {
         return Err(Failure::stale(format!("{} is encrypted and would be sent in the clear", step.source)));
     }
-    Ok(Route::Fresh { base, to: to.into(), discard })
+    Ok(())
+}
+
+/// True when the token names the dataset that is to be sent. A token comes from the target; one that names another dataset is not
+/// worth its bytes: the sender looks for its snapshot beginning there, and a target that is not to be trusted could ask for anything.
+pub(super) fn is_of_source(step: &Step, partial: &PartialReceive) -> bool {
+    partial.to_name.split('@').next() == Some(step.source.as_str())
 }
 
 fn source_as_planned<'a>(step: &Step, source: Option<&'a Dataset>) -> Result<&'a Dataset, Failure> {
@@ -106,8 +140,9 @@ fn resume(
     Ok(Route::Resume { token, base: base.cloned(), to: to.clone(), bytes: partial.bytes })
 }
 
-/// The interrupted receive that may be discarded: the plan says so, or its snapshot does not exist any more.
-fn dead_partial(
+/// The interrupted receive that may be discarded: the plan says so, its snapshot does not exist any more, or it is of another
+/// dataset.
+pub(super) fn dead_partial(
     step: &Step,
     send: &Send,
     view: &View,
@@ -123,13 +158,14 @@ fn dead_partial(
             )),
         };
     };
-    if send.discard_partial == Some(partial.to_guid) || source.snapshot(partial.to_guid).is_none() {
+    let is_dead = source.snapshot(partial.to_guid).is_none() || !is_of_source(step, partial);
+    if is_dead || send.discard_partial == Some(partial.to_guid) {
         return Ok(Some(partial.clone()));
     }
     Err(waiting(step, partial, "it can not be continued from here, yet its snapshot still exists"))
 }
 
-fn waiting(step: &Step, partial: &PartialReceive, why: &str) -> Failure {
+pub(super) fn waiting(step: &Step, partial: &PartialReceive, why: &str) -> Failure {
     let PartialReceive { to_name, bytes, .. } = partial;
     let came = ByteCount(*bytes);
     let detail = format!("an interrupted receive of {to_name} waits in {} ({came}): {why}", step.target);
@@ -151,7 +187,12 @@ fn check_order(step: &Step, source: &Dataset, base: &Base, to: &Snapshot) -> Res
             let detail = format!("of the common snapshot of {} only a bookmark is left", step.source);
             Err(Failure::stale(detail))
         }
-        Base::Bookmark(_) | Base::Snapshot(_) => Ok(()),
+        // `-I` takes a snapshot of the dataset itself.
+        Base::Origin { dataset, .. } if source.snapshots.iter().any(|snapshot| between(&snapshot)) => {
+            let detail = format!("the common snapshot of {} is in {dataset} now", step.source);
+            Err(Failure::stale(detail))
+        }
+        Base::Bookmark(_) | Base::Origin { .. } | Base::Snapshot(_) => Ok(()),
     }
 }
 

@@ -19,6 +19,7 @@ use zfs_sync_zfs::{
 
 use super::{
     Execution, Run, Settled, Side, Stage,
+    as_clone::Origins,
     failure::{Failure, in_words},
     route::{Route, choose},
     settle::{Protecting, bookmark, hold, tidy_up},
@@ -71,7 +72,8 @@ pub(super) async fn execute(run: &Run<'_>, send: &Send) -> Execution {
 
 async fn prepare(run: &Run<'_>, send: &Send) -> Result<Prepared, Failure> {
     let view = View::read(run.step, run.sides).await?;
-    let route = choose(run.step, send, &view)?;
+    let origins = Origins::read(send, run.sides).await?;
+    let route = choose(run.step, send, &view, &origins)?;
     let Some(source) = &view.source else {
         return Err(Failure::stale(format!("{} does not exist any more", run.step.source)));
     };
@@ -80,20 +82,24 @@ async fn prepare(run: &Run<'_>, send: &Send) -> Result<Prepared, Failure> {
         Route::AlreadyThere => return Ok(Prepared::AlreadyThere(Box::new(view))),
         Route::Resume { token, base, to, bytes } => {
             protect(run, source, base.as_ref(), &to).await?;
-            let receive = ReceiveCommand { dataset: run.step.target.clone(), first: None };
+            let receive = ReceiveCommand { dataset: run.step.target.clone(), first: None, origin: None };
             Stream { command: SendCommand::Resume { token }, receive, goal: to, resumed_from: Some(bytes) }
         }
-        Route::Fresh { base, to, discard } => {
+        Route::Fresh { base, to, discard, origin } => {
             protect(run, source, base.as_ref(), &to).await?;
             if let Some(partial) = discard {
                 discard_partial(run, &partial).await?;
             }
-            if base.is_none() {
+            let is_first = base.is_none() || origin.is_some();
+            if is_first {
                 create_parents(run, &send.create_parents).await?;
             }
-            let first = base.is_none().then_some(run.step.kind);
-            let command = send_command(source, base.as_ref(), &to, send.raw)?;
-            let receive = ReceiveCommand { dataset: run.step.target.clone(), first };
+            let first = is_first.then_some(run.step.kind);
+            let command = match (&base, &origin) {
+                (Some(base), Some(_)) => single_command(source, base, &to, send.raw)?,
+                (base, _) => send_command(source, base.as_ref(), &to, send.raw)?,
+            };
+            let receive = ReceiveCommand { dataset: run.step.target.clone(), first, origin };
             Stream { command, receive, goal: to, resumed_from: None }
         }
     };
@@ -128,7 +134,7 @@ async fn protect(run: &Run<'_>, source: &Dataset, base: Option<&Base>, to: &Poin
     }
 }
 
-async fn discard_partial(run: &Run<'_>, partial: &PartialReceive) -> Result<(), Failure> {
+pub(super) async fn discard_partial(run: &Run<'_>, partial: &PartialReceive) -> Result<(), Failure> {
     let target = &run.step.target;
     let PartialReceive { to_name, bytes, .. } = partial;
     match run.run(Side::Target, Command::AbortReceive { dataset: target.clone() }).await {
@@ -176,7 +182,18 @@ fn send_command(
         Some(Base::Bookmark(point)) => {
             SendCommand::FromBookmark { base: source.name.bookmark(&point.label).map_err(too_long)?, to, raw }
         }
+        Some(Base::Origin { dataset, point }) => {
+            SendCommand::Single { base: dataset.snapshot(&point.label).map_err(too_long)?, to, raw }
+        }
     })
+}
+
+/// For a target that becomes a clone: one snapshot, however the base is there.
+fn single_command(source: &Dataset, base: &Base, to: &Point, raw: bool) -> Result<SendCommand, Failure> {
+    match send_command(source, Some(base), to, raw)? {
+        SendCommand::Incremental { base, to, raw } => Ok(SendCommand::Single { base, to, raw }),
+        other => Ok(other),
+    }
 }
 
 /// How many bytes the stream will be. Only for people, so no failure of it is one.
@@ -241,6 +258,11 @@ fn why_not(run: &Run<'_>, stream: &Stream, error: Option<PipelineError>) -> Fail
     match error {
         Some(error) if error.stage != StageName::Cancelled => {
             let doing = format!("send {}@{} to {}", run.step.source, stream.goal.label, run.step.target);
+            let gone = error.error.kind == Kind::NotFound;
+            if gone && (stream.receive.origin.is_some() || error.stage == StageName::Send) {
+                // What is sent, what it starts from, and what the target was to become a clone of were there a moment ago.
+                return Failure::stale(format!("could not {doing}: {}", in_words(&error.error)));
+            }
             Failure::stream(&doing, &error)
         }
         Some(_) | None => Failure::Cancelled,

@@ -14,24 +14,25 @@ use std::collections::BTreeSet;
 use tokio_util::sync::CancellationToken;
 use zfs_sync_core::{
     guid::Guid,
-    inventory::{Dataset, Snapshot},
-    plan::{Comparison, Relation, Step, compare},
+    inventory::{Dataset, PartialReceive, Snapshot},
+    plan::{Action, Comparison, Relation, Step, compare},
 };
 use zfs_sync_zfs::{
     command::{Command, OwnBookmark, OwnTag},
     error::{Error, Kind},
-    parse,
 };
 
 use super::{
     HoldNote, Run, Side, Sides, Watcher,
+    as_clone::continues,
     failure::{Failure, in_words},
+    holds::{base_hold_of, tags},
     view::{View, name_of},
 };
 
 /// Held snapshots that one sweep asks about on one side, newest first. Each costs one command; ours are among the newest,
 /// and somebody else's thousand holds must not stop us for minutes.
-const SWEEP_LIMIT: usize = 256;
+pub(super) const SWEEP_LIMIT: usize = 256;
 
 /// What is left of holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +51,10 @@ pub enum Settled {
 ///
 /// Never while the step is being executed.
 pub async fn settle(step: &Step, sides: &Sides<'_>, watcher: &dyn Watcher) -> Settled {
+    // What concerns the target alone holds nothing that has to be looked after, and may know no source.
+    if step.action.is_local() {
+        return Settled::Clean;
+    }
     let cancel = CancellationToken::new();
     let run = Run::new(step, sides, watcher, &cancel);
     match View::read_wherever(step, sides).await {
@@ -100,7 +105,7 @@ impl<'a> Tidy<'a> {
     async fn everything(&mut self, comparison: &Comparison) -> Result<bool, Unreachable> {
         let partial = self.target.and_then(|target| target.properties.partial.as_ref());
         let waiting: BTreeSet<Guid> = match (&comparison.relation, partial) {
-            (Relation::Resumable { .. }, Some(partial)) => {
+            (relation, Some(partial)) if self.is_awaited(relation, partial) => {
                 partial.from_guid.into_iter().chain([partial.to_guid]).collect()
             }
             _ => BTreeSet::new(),
@@ -110,6 +115,20 @@ impl<'a> Tidy<'a> {
         }
         self.keep_step_holds(&waiting).await?;
         Ok(!waiting.is_empty())
+    }
+
+    /// True when an interrupted receive is to be continued. One that makes a clone has no base in its own dataset, which is all that
+    /// a comparison looks at.
+    fn is_awaited(&self, relation: &Relation, partial: &PartialReceive) -> bool {
+        let as_clone = match &self.run.step.action {
+            Action::Send(send) => continues(self.run.step, send, self.source, partial),
+            _ => false,
+        };
+        match relation {
+            Relation::Resumable { .. } => true,
+            Relation::NeverSeeded => as_clone,
+            _ => false,
+        }
     }
 
     /// The target's newest snapshot, when the source knows it. Where the target has gone its own way the protection
@@ -127,7 +146,9 @@ impl<'a> Tidy<'a> {
         let held = self.hold(Side::Target, target, newest, &tag).await?;
         if held {
             let older = target.snapshots.iter().rev().filter(|snapshot| snapshot.guid != newest.guid);
-            self.sweep(Side::Target, target, older, &tag).await?;
+            // Also those for a former source of this replica: nobody sends from there any more.
+            let receiver = &self.run.step.receiver;
+            self.sweep(Side::Target, target, older, |tag| base_hold_of(receiver, tag)).await?;
         }
         if self.bookmark(newest.guid).await? {
             self.drop_older_bookmarks(newest.guid, waiting).await?;
@@ -135,12 +156,16 @@ impl<'a> Tidy<'a> {
         Ok(())
     }
 
-    /// True when the source has a bookmark of this snapshot afterwards, ours or another.
+    /// True when the source has a bookmark of this snapshot afterwards: our own, as long as the snapshot is there to make it from, since
+    /// another replica's goes with that one's next step.
     async fn bookmark(&mut self, guid: Guid) -> Result<bool, Unreachable> {
-        if self.source.bookmarks.iter().any(|bookmark| bookmark.guid == guid) {
+        let label = self.run.protection.bookmark(guid);
+        if self.source.bookmarks.iter().any(|bookmark| bookmark.label == label) {
             return Ok(true);
         }
-        let Some(snapshot) = self.source.snapshot(guid) else { return Ok(false) };
+        let Some(snapshot) = self.source.snapshot(guid) else {
+            return Ok(self.source.bookmarks.iter().any(|bookmark| bookmark.guid == guid));
+        };
         match bookmark(self.run, self.source, snapshot).await {
             Ok(()) => Ok(true),
             Err(failure) => self.note(failure).map(|()| false),
@@ -180,16 +205,16 @@ impl<'a> Tidy<'a> {
             self.hold(Side::Source, source, snapshot, &tag).await?;
         }
         let others = source.snapshots.iter().rev().filter(|snapshot| !waiting.contains(&snapshot.guid));
-        self.sweep(Side::Source, source, others, &tag).await
+        self.sweep(Side::Source, source, others, |held| (held == tag.as_str()).then(|| tag.clone())).await
     }
 
-    /// Releases `tag` wherever it is found.
+    /// Releases the tags that are `ours` wherever they are found.
     async fn sweep<'s>(
         &mut self,
         side: Side,
         dataset: &Dataset,
         snapshots: impl Iterator<Item = &'s Snapshot>,
-        tag: &OwnTag,
+        ours: impl Fn(&str) -> Option<OwnTag>,
     ) -> Result<(), Unreachable> {
         let held: Vec<&Snapshot> = snapshots.filter(|snapshot| snapshot.holds > 0).collect();
         if held.len() > SWEEP_LIMIT {
@@ -200,23 +225,21 @@ impl<'a> Tidy<'a> {
         }
         for snapshot in held.into_iter().take(SWEEP_LIMIT) {
             let Ok(snapshot) = name_of(dataset, snapshot) else { continue };
-            let command = Command::Holds { snapshot: snapshot.clone() };
-            let listed = self.run.runner(side).run(&command).await;
-            let listed = listed.and_then(|output| {
-                let unparsable = |what| Error::unparsable(self.run.runner(side).host(), &command, &what);
-                parse::holds(&output.stdout).map_err(unparsable)
-            });
-            let tags = match listed {
-                Ok(holds) => holds,
+            let tags = match tags(self.run, side, &snapshot).await {
+                // It was held a moment ago: released or destroyed since, or renamed, and our holds went along.
+                Ok(tags) if tags.is_empty() => {
+                    self.open = true;
+                    continue;
+                }
+                Ok(tags) => tags,
                 Err(error) => {
                     self.tolerate(&format!("list the holds of {snapshot}"), &error)?;
                     continue;
                 }
             };
-            if tags.iter().any(|hold| hold.tag == tag.as_str()) {
+            for tag in tags.iter().filter_map(|tag| ours(tag)) {
                 let doing = format!("release our hold on {snapshot}");
-                let release = Command::Release { tag: tag.clone(), snapshot };
-                self.attempt(side, &doing, release).await?;
+                self.attempt(side, &doing, Command::Release { tag, snapshot: snapshot.clone() }).await?;
             }
         }
         Ok(())
@@ -244,11 +267,11 @@ impl<'a> Tidy<'a> {
     }
 
     fn tolerate(&mut self, doing: &str, error: &Error) -> Result<(), Unreachable> {
-        // Released or destroyed by somebody else meanwhile: as wanted.
+        self.open = true;
+        // Released or destroyed by somebody else meanwhile, as wanted; or renamed, and our holds went along. Whoever looks later tells.
         if error.kind == Kind::NotFound {
             return Ok(());
         }
-        self.open = true;
         self.run.watcher.warn(&format!("could not {doing}: {}", in_words(error)));
         if error.kind.is_transport() { Err(Unreachable) } else { Ok(()) }
     }

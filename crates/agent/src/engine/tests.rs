@@ -1,14 +1,20 @@
 //! The engine on two in-memory hosts. Steps come from the real planner, so what is tested is what happens.
 
+mod as_clone;
 mod bookkeeping;
 mod crash;
+mod destroy;
 mod exits;
+mod follow_rename;
+mod local_steps;
+mod planned;
 mod refusals;
+mod roll_back;
 mod set_aside;
 mod transfers;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
 };
 
@@ -17,10 +23,10 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use zfs_sync_api::v1::agent::TransferOutcome;
 use zfs_sync_core::{
-    group::{GroupMode, OnDivergence, SyncGroup},
+    group::{GroupMode, OnDivergence, Profile, SyncGroup},
     ids::SystemId,
     inventory::{Dataset, DatasetKind, Inventory},
-    plan::{Input, Plan, Report, Send, Step, SystemView, check, plan},
+    plan::{Input, Plan, Remembered, ReplicaKey, ReplicaReport, Report, Send, Step, SystemView, check, plan},
     time::{Clock, ManualClock, Timestamp},
 };
 use zfs_sync_zfs::{
@@ -90,6 +96,12 @@ struct World {
     target: Host,
     clock: Arc<ManualClock>,
     policy: OnDivergence,
+    /// Further policy.
+    adjust: fn(&mut SyncGroup),
+    /// A third system has whatever the target has, and keeps it: nothing on the target is a last copy. Of several the first keeps.
+    kept_elsewhere: bool,
+    /// What the last plan remembered, as a witness does.
+    memory: Mutex<BTreeMap<ReplicaKey, Remembered>>,
 }
 
 fn system(number: u128) -> SystemId {
@@ -113,7 +125,15 @@ impl World {
         };
         let (source, target) = (host("nas1", "tank", 1), host("nas2", "backup", 2));
         source.create_dataset("tank/a", kind).unwrap();
-        Self { source, target, clock, policy: OnDivergence::Stop }
+        Self {
+            source,
+            target,
+            clock,
+            policy: OnDivergence::Stop,
+            adjust: |_| {},
+            kept_elsewhere: false,
+            memory: Mutex::default(),
+        }
     }
 
     /// Writes and takes a snapshot on the source.
@@ -127,37 +147,60 @@ impl World {
         let features = Features::probe(&*runner).await.unwrap();
         let datasets = inventory::read(&*runner, &Scope::Everything, &features).await.unwrap();
         let datasets = datasets.into_iter().map(|dataset| (dataset.name.clone(), dataset)).collect();
-        Inventory { as_of: self.clock.now(), datasets }
+        Inventory { datasets, ..Inventory::empty(self.clock.now()) }
     }
 
     async fn plan(&self) -> (Plan, Report) {
-        let group = SyncGroup {
+        let mut group = SyncGroup {
             id: Uuid::from_u128(9).into(),
             name: "media".into(),
             enabled: true,
             mode: GroupMode::OneWay,
-            source_of_truth: system(1),
+            hub: system(1),
             members: vec![system(1), system(2)],
             include: vec!["tank/**".parse().unwrap()],
             exclude: vec![],
             mappings: vec!["tank=backup".parse().unwrap()],
+            member_mappings: BTreeMap::new(),
             auto: true,
             on_divergence: self.policy,
+            allow_destroy: false,
+            mirror_deletes: None,
+            follow_renames: false,
+            profile: Profile::Standard,
         };
+        (self.adjust)(&mut group);
         let (source, target) = (self.inventory(&self.source).await, self.inventory(&self.target).await);
         let view = |name, inventory| SystemView { name, inventory: Some(inventory), fresh: true };
         let systems =
             BTreeMap::from([(system(1), view("nas1", &source)), (system(2), view("nas2", &target))]);
-        let keep_both = std::collections::BTreeSet::new();
+        let memory = self.memory.lock().unwrap().clone();
+        let unreachable = BTreeSet::new();
+        let kept = target.datasets.values().flat_map(|dataset| &dataset.snapshots);
+        let kept =
+            kept.filter(|_| self.kept_elsewhere).map(|snapshot| (snapshot.guid, BTreeSet::from([system(0)])));
+        let holders = kept.collect();
         let input = Input {
             group: &group,
             systems: &systems,
+            scope: None,
             running: &[],
-            keep_both: &keep_both,
+            decisions: &[],
+            memory: &memory,
+            unreachable: &unreachable,
+            holders: &holders,
             now: self.clock.now(),
         };
         let (plan, report) = plan(&input);
         assert_eq!(check(&plan, &input), vec![]);
+        let key = |replica: &ReplicaReport| ReplicaKey {
+            home: replica.home,
+            dataset: replica.dataset.clone(),
+            target_system: replica.target_system,
+        };
+        let remembered =
+            report.replicas.iter().filter_map(|replica| Some((key(replica), replica.remembered.clone()?)));
+        *self.memory.lock().unwrap() = remembered.collect();
         (plan, report)
     }
 
@@ -288,14 +331,14 @@ impl World {
 fn send_of(step: &Step) -> &Send {
     match &step.action {
         Action::Send(send) => send,
-        Action::SetAside { .. } => panic!("{step:?} sends nothing"),
+        _ => panic!("{step:?} sends nothing"),
     }
 }
 
 fn send_of_mut(step: &mut Step) -> &mut Send {
     match &mut step.action {
         Action::Send(send) => send,
-        Action::SetAside { .. } => panic!("the step sends nothing"),
+        _ => panic!("the step sends nothing"),
     }
 }
 

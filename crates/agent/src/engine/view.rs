@@ -56,7 +56,7 @@ impl View {
     }
 }
 
-fn unread(dataset: &DatasetName, runner: &dyn Runner, error: &Error) -> Failure {
+pub(super) fn unread(dataset: &DatasetName, runner: &dyn Runner, error: &Error) -> Failure {
     Failure::command(&format!("read {dataset} on {}", runner.host()), error)
 }
 

@@ -6,6 +6,7 @@ use zfs_sync_api::v1::agent::{History, InventoryAnswer, InventoryReport, Reporte
 use zfs_sync_core::{
     inventory::{DatasetProperties, HistoryDigest},
     name::DatasetName,
+    retention::Retention,
 };
 
 use super::scanner::{Scanner, Seen};
@@ -20,6 +21,7 @@ pub struct Reports {
     /// The report it confirmed last; `None`: the next one names everything.
     base: Option<u64>,
     told: BTreeMap<DatasetName, Told>,
+    told_retention: BTreeMap<DatasetName, Retention>,
     /// Histories it asked for.
     needed: BTreeSet<DatasetName>,
 }
@@ -34,7 +36,13 @@ impl Reports {
     /// Nothing was told yet. Sequences begin after `sequence`, which must be higher than any that an earlier run of this
     /// agent has used.
     pub const fn new(sequence: u64) -> Self {
-        Self { sequence, base: None, told: BTreeMap::new(), needed: BTreeSet::new() }
+        Self {
+            sequence,
+            base: None,
+            told: BTreeMap::new(),
+            told_retention: BTreeMap::new(),
+            needed: BTreeSet::new(),
+        }
     }
 
     /// The next report names everything.
@@ -47,6 +55,7 @@ impl Reports {
     pub fn has_news(&self, scanner: &Scanner) -> bool {
         let seen = scanner.seen();
         self.base.is_none()
+            || self.told_retention != *scanner.retention()
             || self.needed.iter().any(|name| seen.contains_key(name))
             || self.told.keys().any(|name| !seen.contains_key(name))
             || seen.iter().any(|(name, seen)| self.is_news(name, seen))
@@ -59,7 +68,13 @@ impl Reports {
         if self.base.is_none() {
             // Digests only: the witness may well have the histories, and asks for those it lacks.
             let datasets = seen.values().map(|seen| reported(seen, None)).collect();
-            return InventoryReport { sequence: self.sequence, base: None, datasets, removed: Vec::new() };
+            return InventoryReport {
+                sequence: self.sequence,
+                base: None,
+                datasets,
+                removed: Vec::new(),
+                retention: Some(scanner.retention().clone()),
+            };
         }
         let mut datasets = Vec::new();
         let mut room = HISTORY_LIMIT;
@@ -78,7 +93,9 @@ impl Reports {
             }
         }
         let removed = self.told.keys().filter(|name| !seen.contains_key(*name)).cloned().collect();
-        InventoryReport { sequence: self.sequence, base: self.base, datasets, removed }
+        let retention = scanner.retention();
+        let retention = (self.told_retention != *retention).then(|| retention.clone());
+        InventoryReport { sequence: self.sequence, base: self.base, datasets, removed, retention }
     }
 
     /// Takes the witness's answer to `report`. Without an answer nothing changes: if the report has arrived all the same,
@@ -103,6 +120,9 @@ impl Reports {
         for name in &report.removed {
             self.told.remove(name);
             self.needed.remove(name);
+        }
+        if let Some(retention) = &report.retention {
+            self.told_retention.clone_from(retention);
         }
         self.needed.extend(need.iter().cloned());
         self.base = Some(report.sequence);

@@ -9,6 +9,7 @@ use std::{
 use zfs_sync_core::{
     inventory::{Dataset, HistoryDigest},
     name::DatasetName,
+    retention::Retention,
     time::{Clock, Timestamp},
 };
 use zfs_sync_zfs::{
@@ -19,14 +20,17 @@ use zfs_sync_zfs::{
     runner::Runner,
 };
 
+use crate::sanoid;
+
 /// `snapshots_changed` counts whole seconds: a second snapshot in the same one does not move it. A history read so soon
 /// after the change is read again next time.
 const SAME_SECOND: i64 = 2;
 
-/// `snapshots_changed` knows nothing of bookmarks, renames and holds. Every history is read again within this time.
+/// `snapshots_changed` knows nothing of bookmarks, renames and holds. A history that is older is read again.
 const REFRESH: Duration = Duration::from_mins(5);
 
-/// The share of datasets that one scan refreshes at most: due ones that were read together drift apart, and no scan is long.
+/// The share of datasets that one scan refreshes at most: due ones that were read together drift apart, and no scan is long. With scans
+/// a minute apart each history is read again within half an hour.
 const REFRESH_SHARE: usize = 30;
 
 /// So many histories are always read one by one. More than that and more than a quarter of all: one listing is cheaper.
@@ -67,12 +71,27 @@ pub struct Scanner {
     seen: BTreeMap<DatasetName, Seen>,
     marked: BTreeSet<DatasetName>,
     complete: bool,
+    sanoid: Option<sanoid::Policies>,
 }
 
 impl Scanner {
     /// A scanner that has not looked yet.
     pub fn new(runner: Arc<dyn Runner>, features: Features, clock: Arc<dyn Clock>) -> Self {
-        Self { runner, features, clock, seen: BTreeMap::new(), marked: BTreeSet::new(), complete: false }
+        Self {
+            runner,
+            features,
+            clock,
+            seen: BTreeMap::new(),
+            marked: BTreeSet::new(),
+            complete: false,
+            sanoid: None,
+        }
+    }
+
+    /// Looks at sanoid's configuration too.
+    #[must_use]
+    pub fn with_sanoid(self, files: sanoid::Files) -> Self {
+        Self { sanoid: Some(sanoid::Policies::new(files)), ..self }
     }
 
     /// True once a scan has succeeded.
@@ -90,6 +109,12 @@ impl Scanner {
         self.seen.values().map(|seen| &seen.dataset)
     }
 
+    /// What the host's snapshot tool keeps, by dataset.
+    pub(super) fn retention(&self) -> &BTreeMap<DatasetName, Retention> {
+        static NOTHING: BTreeMap<DatasetName, Retention> = BTreeMap::new();
+        self.sanoid.as_ref().map_or(&NOTHING, sanoid::Policies::found)
+    }
+
     pub(super) const fn seen(&self) -> &BTreeMap<DatasetName, Seen> {
         &self.seen
     }
@@ -101,6 +126,9 @@ impl Scanner {
             match self.look().await {
                 Ok(look) => {
                     self.take(look);
+                    if let Some(sanoid) = &mut self.sanoid {
+                        sanoid.look(self.seen.keys()).await;
+                    }
                     return Ok(());
                 }
                 Err(error) if error.kind == Kind::NotFound && attempt < ATTEMPTS => attempt += 1,
@@ -161,23 +189,28 @@ impl Scanner {
 
     /// The datasets whose history has to be read.
     fn due(&self, rows: &[DatasetRow], now: Timestamp) -> BTreeSet<DatasetName> {
-        let mut refreshed = 0;
-        let most = rows.len().div_ceil(REFRESH_SHARE);
-        let mut is_due = |row: &DatasetRow| {
-            let Some(seen) = self.seen.get(&row.name) else { return true };
+        let mut due = BTreeSet::new();
+        let mut old: Vec<(Timestamp, &DatasetName)> = Vec::new();
+        for row in rows {
+            let Some(seen) = self.seen.get(&row.name) else {
+                due.insert(row.name.clone());
+                continue;
+            };
             let changed = !self.features.snapshots_changed
                 || !seen.quiet
                 || seen.changed != row.snapshots_changed
                 || seen.dataset.properties.guid != row.properties.guid
                 || self.marked.contains(&row.name);
             let age = now.duration_since(seen.read_at);
-            let old = age.is_negative() || age.unsigned_abs() >= REFRESH;
-            if !changed && old && refreshed < most {
-                refreshed += 1;
-                return true;
+            if changed {
+                due.insert(row.name.clone());
+            } else if age.is_negative() || age.unsigned_abs() >= REFRESH {
+                old.push((seen.read_at, &row.name));
             }
-            changed
-        };
-        rows.iter().filter(|row| is_due(row)).map(|row| row.name.clone()).collect()
+        }
+        // The oldest first: by name, the first ones would be due again before the last ones had their turn.
+        old.sort();
+        due.extend(old.into_iter().take(rows.len().div_ceil(REFRESH_SHARE)).map(|(_, name)| name.clone()));
+        due
     }
 }

@@ -37,6 +37,7 @@ fn leased(number: u128, generation: u64) -> LeasedTransfer {
             raw: false,
             target_newest: None,
             create_parents: vec!["backup".parse().unwrap()],
+            target_origin: None,
         }),
     };
     LeasedTransfer { id: id(number), generation, lease_ms: 30_000, step, peer: None, push: false }

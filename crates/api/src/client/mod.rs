@@ -10,7 +10,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
 use url::Url;
 
-pub use self::{error::ClientError, operations::TransferQuery};
+pub use self::{
+    error::ClientError,
+    operations::{ConflictQuery, TransferQuery},
+};
 use crate::problem::Problem;
 
 /// How long a request may take when nothing else is said; the witness's own limit is shorter.

@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use reqwest::Method;
-use zfs_sync_core::ids::{EnrolmentTokenId, GroupId, KeyId, SystemId, TransferId};
+use zfs_sync_core::{
+    group::Strategy,
+    ids::{ConflictId, EnrolmentTokenId, GroupId, KeyId, PlanId, SystemId, TransferId},
+    whatif::{SystemLoss, Verdict},
+};
 
 use super::{Client, ClientError};
-use crate::v1::{agent, group, health, key, replica, sync, system, transfer};
+use crate::v1::{agent, conflict, group, health, key, plan, replica, sync, system, transfer, whatif};
 
 type Answer<T> = Result<T, ClientError>;
 
@@ -21,6 +26,48 @@ pub struct TransferQuery {
     pub unfinished: bool,
     /// At most so many, newest first.
     pub limit: u32,
+}
+
+/// Which conflicts are listed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConflictQuery {
+    /// Only of this group, by id or name.
+    pub group: Option<String>,
+    /// Only with this system as source or target, by id or host name.
+    pub system: Option<String>,
+    /// Only with this dataset as source, target or logical name.
+    pub dataset: Option<String>,
+    /// Only of this kind.
+    pub kind: Option<String>,
+    /// Only of this severity.
+    pub severity: Option<String>,
+    /// `open` when absent, `ignored`, `resolved`, `all`.
+    pub state: Option<String>,
+    /// At most so many, worst first.
+    pub limit: Option<u32>,
+}
+
+impl ConflictQuery {
+    fn path(&self) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        let texts = [
+            ("sync_group", &self.group),
+            ("system", &self.system),
+            ("dataset", &self.dataset),
+            ("kind", &self.kind),
+            ("severity", &self.severity),
+            ("state", &self.state),
+        ];
+        for (name, value) in texts {
+            if let Some(value) = value {
+                query.append_pair(name, value);
+            }
+        }
+        if let Some(limit) = self.limit {
+            query.append_pair("limit", &limit.to_string());
+        }
+        format!("conflicts?{}", query.finish())
+    }
 }
 
 impl Client {
@@ -217,5 +264,50 @@ impl Client {
     /// `POST /transfers/{id}/retry`: a parked transfer starts again.
     pub async fn retry_transfer(&self, id: TransferId) -> Answer<transfer::Transfer> {
         self.post(&format!("transfers/{id}/retry"), &serde_json::json!({})).await
+    }
+
+    /// `GET /conflicts`: worst first.
+    pub async fn list_conflicts(&self, query: &ConflictQuery) -> Answer<Vec<conflict::Conflict>> {
+        self.get(&query.path()).await
+    }
+
+    /// `GET /conflicts/{id}`.
+    pub async fn find_conflict(&self, id: ConflictId) -> Answer<conflict::Conflict> {
+        self.get(&format!("conflicts/{id}")).await
+    }
+
+    /// `POST /conflicts/{id}/plan`: changes nothing but that the plan can be applied.
+    pub async fn propose_plan(&self, id: ConflictId, strategy: Strategy) -> Answer<plan::Plan> {
+        self.post(&format!("conflicts/{id}/plan"), &conflict::ProposePlan { strategy }).await
+    }
+
+    /// `POST /conflicts/{id}/ignore`: not any more where `until` is `None`.
+    pub async fn ignore_conflict(
+        &self,
+        id: ConflictId,
+        until: Option<Timestamp>,
+        note: Option<String>,
+    ) -> Answer<conflict::Conflict> {
+        self.post(&format!("conflicts/{id}/ignore"), &conflict::IgnoreConflict { until, note }).await
+    }
+
+    /// `GET /plans/{id}`.
+    pub async fn find_plan(&self, id: PlanId) -> Answer<plan::Plan> {
+        self.get(&format!("plans/{id}")).await
+    }
+
+    /// `POST /plans/{id}/apply`: once, and only while nothing has moved.
+    pub async fn apply_plan(&self, id: PlanId) -> Answer<plan::ApplyAnswer> {
+        self.post(&format!("plans/{id}/apply"), &serde_json::json!({})).await
+    }
+
+    /// `GET /whatif/system-lost/{system}`: by id or host name.
+    pub async fn what_if_system_lost(&self, system: SystemId) -> Answer<SystemLoss> {
+        self.get(&format!("whatif/system-lost/{system}")).await
+    }
+
+    /// `POST /whatif/destroy`: deletes nothing.
+    pub async fn what_if_destroy(&self, body: &whatif::WhatIfDestroy) -> Answer<Vec<Verdict>> {
+        self.post("whatif/destroy", body).await
     }
 }

@@ -1,5 +1,7 @@
 //! What agents say: hello, inventory, leases, progress, results. A system's key only, for that system only.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use zfs_sync_core::{
@@ -7,6 +9,7 @@ use zfs_sync_core::{
     inventory::{Bookmark, DatasetProperties, HistoryDigest, Snapshot},
     name::DatasetName,
     plan::Step,
+    retention::Retention,
 };
 
 /// `POST /systems/{id}/hello`: an agent has started. Its leased transfers are queued again at once.
@@ -72,6 +75,11 @@ pub struct InventoryReport {
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
     pub removed: Vec<DatasetName>,
+    /// What the host's own snapshot tool keeps, by dataset: all of it, in place of what was reported before. In a report with
+    /// a `base`, null means as before; in one without, that nothing is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<BTreeMap<String, Object>>)]
+    pub retention: Option<BTreeMap<DatasetName, Retention>>,
 }
 
 /// `POST /systems/{id}/inventory` answers this.

@@ -1,16 +1,19 @@
 //! Sync groups.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 use zfs_sync_core::{
-    group::{GroupMode, Mapping, OnDivergence},
+    group::{GroupMode, Mapping, MirrorDeletes, OnDivergence, Profile},
     ids::{GroupId, SystemId},
     pattern::DatasetPattern,
 };
 
-/// `POST /sync-groups`: systems by id or host name. The v1 fields `system_ids`, `directional`, `hub_system_id` are accepted too.
+/// `POST /sync-groups`: systems by id or host name. The v1 fields `system_ids`, `directional`, `hub_system_id` are accepted too; a group
+/// in that form is `one_way`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct CreateGroup {
     /// Unique.
@@ -18,12 +21,20 @@ pub struct CreateGroup {
     /// For people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Members, by id or host name.
+    /// How data flows: `one_way` (when absent), `many_to_one`, `chain`, `mesh`, `local`.
+    #[serde(default)]
+    #[schema(value_type = String)]
+    pub mode: GroupMode,
+    /// Members, by id or host name; of a chain in its order.
     #[serde(default)]
     pub systems: Vec<String>,
-    /// The member whose history others follow, by id or host name.
+    /// The member whose history others follow, by id or host name; in `one_way`, `chain` and `local` groups the same as `hub`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_of_truth: Option<String>,
+    /// The member at the centre, by id or host name: the source of truth, in `many_to_one` the target, in `mesh` the one that is
+    /// preferred where several could be the source. Where it is absent, a `chain`, `mesh` or `local` group has its first member.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hub: Option<String>,
     /// Patterns of datasets on the source of truth.
     #[serde(default)]
     pub datasets: Vec<String>,
@@ -33,13 +44,32 @@ pub struct CreateGroup {
     /// `FROM=TO` prefixes.
     #[serde(default)]
     pub mappings: Vec<String>,
+    /// For single members, by id or host name, in place of `mappings`: names on that member; in `many_to_one` names on the hub of
+    /// what comes from that member.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub member_mappings: BTreeMap<String, Vec<String>>,
     /// Steps start by themselves.
     #[serde(default)]
     pub auto: bool,
-    /// `stop` (default) or `keep_both`.
+    /// What happens by itself on divergence: `stop` (when absent), `keep_both`, `use_source_of_truth`, `use_newest`, `use_largest`,
+    /// `use_majority`, `rollback_target`. All but the first two may destroy and need `allow_destroy`.
     #[serde(default)]
     #[schema(value_type = String)]
     pub on_divergence: OnDivergence,
+    /// `on_divergence` and `mirror_deletes` may destroy snapshots.
+    #[serde(default)]
+    pub allow_destroy: bool,
+    /// Deletions on the source are carried over: `{"max_percent": 10}`, at most this share of a replica's snapshots in one run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub mirror_deletes: Option<MirrorDeletes>,
+    /// A replica is renamed when its source was.
+    #[serde(default)]
+    pub follow_renames: bool,
+    /// Which snapshots are copied: `standard` (when absent), or `classic` as the old service did.
+    #[serde(default)]
+    #[schema(value_type = String)]
+    pub profile: Profile,
     /// True when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
@@ -82,10 +112,31 @@ pub struct UpdateGroup {
     /// `FROM=TO` prefixes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mappings: Option<Vec<String>>,
+    /// For single members, all of it, in place of what was there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member_mappings: Option<BTreeMap<String, Vec<String>>>,
+    /// How data flows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub mode: Option<GroupMode>,
     /// What happens on divergence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub on_divergence: Option<OnDivergence>,
+    /// `on_divergence` and `mirror_deletes` may destroy snapshots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_destroy: Option<bool>,
+    /// Deletions on the source are carried over; null: no more, absent: as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[schema(value_type = Option<Object>)]
+    pub mirror_deletes: Option<Option<MirrorDeletes>>,
+    /// A replica is renamed when its source was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follow_renames: Option<bool>,
+    /// Which snapshots are copied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub profile: Option<Profile>,
     /// Unique.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -95,6 +146,9 @@ pub struct UpdateGroup {
     /// The member whose history others follow, by id or host name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_of_truth: Option<String>,
+    /// The member at the centre, by id or host name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hub: Option<String>,
     /// Seconds between checks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync_interval_seconds: Option<u64>,
@@ -108,6 +162,12 @@ pub struct UpdateGroup {
     #[serde(default, alias = "metadata", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub extra_metadata: Option<Value>,
+}
+
+/// A value that was sent, also when it is null.
+#[expect(clippy::option_option, reason = "what is absent never comes here")]
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<MirrorDeletes>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 /// `POST /sync-groups/{id}/systems`.
@@ -132,12 +192,17 @@ pub struct Group {
     /// How data flows.
     #[schema(value_type = String)]
     pub mode: GroupMode,
-    /// Whose history others follow.
-    #[schema(value_type = uuid::Uuid)]
-    pub source_of_truth: SystemId,
+    /// Whose history others follow; null in `many_to_one` and `mesh` groups, which have no such member.
+    #[schema(value_type = Option<uuid::Uuid>)]
+    pub source_of_truth: Option<SystemId>,
     /// Its host name.
-    pub source_of_truth_name: String,
-    /// Members.
+    pub source_of_truth_name: Option<String>,
+    /// The member at the centre: the source of truth, in `many_to_one` the target, in `mesh` the preferred one.
+    #[schema(value_type = uuid::Uuid)]
+    pub hub: SystemId,
+    /// Its host name.
+    pub hub_name: String,
+    /// Members, of a chain in its order.
     pub systems: Vec<Member>,
     /// Patterns.
     #[schema(value_type = Vec<String>)]
@@ -148,14 +213,32 @@ pub struct Group {
     /// Prefixes.
     #[schema(value_type = Vec<Object>)]
     pub mappings: Vec<Mapping>,
+    /// Prefixes of single members, by their id, in place of `mappings`.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, Vec<Object>>)]
+    pub member_mappings: BTreeMap<SystemId, Vec<Mapping>>,
     /// Steps start by themselves.
     pub auto: bool,
     /// What happens on divergence.
     #[schema(value_type = String)]
     pub on_divergence: OnDivergence,
+    /// `on_divergence` and `mirror_deletes` may destroy snapshots.
+    #[serde(default)]
+    pub allow_destroy: bool,
+    /// Deletions on the source are carried over, at most `max_percent` of a replica's snapshots in one run; null: they are not.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    pub mirror_deletes: Option<MirrorDeletes>,
+    /// A replica is renamed when its source was.
+    #[serde(default)]
+    pub follow_renames: bool,
+    /// Which snapshots are copied.
+    #[serde(default)]
+    #[schema(value_type = String)]
+    pub profile: Profile,
     /// Seconds between checks.
     pub sync_interval_seconds: u64,
-    /// v1: always true here.
+    /// v1: true where there is a source of truth.
     pub directional: bool,
     /// v1: the source of truth.
     #[schema(value_type = Option<uuid::Uuid>)]
@@ -167,7 +250,7 @@ pub struct Group {
     #[schema(value_type = Object)]
     pub extra_metadata: Value,
     /// Replicas by state, as last planned.
-    pub replicas: std::collections::BTreeMap<String, u64>,
+    pub replicas: BTreeMap<String, u64>,
     /// Doubts, `W_…` with a sentence.
     #[serde(default)]
     pub warnings: Vec<Note>,

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use zfs_sync_core::ids::TransferId;
+use zfs_sync_core::{ids::TransferId, plan::ReplicaState};
 
-use super::{group::Note, replica::Replica};
+use super::{group::Note, plan::Destroyed, replica::Replica};
 
 /// `POST /sync/{group}/check` answers this: the group was planned now, nothing was started.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -42,6 +42,34 @@ pub struct PlanRequest {
     /// Execute only when the plan still has this fingerprint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
+    /// `plan` only: answer also what has changed since the group was last planned.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub diff: bool,
+}
+
+/// How a replica stands in one of two plans.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Standing {
+    /// Its state.
+    #[schema(value_type = String)]
+    pub state: ReplicaState,
+    /// Why nothing is done, `R_…`.
+    pub reason: Option<String>,
+}
+
+/// A replica that stands otherwise than when the group was last planned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Change {
+    /// The logical dataset.
+    pub dataset: String,
+    /// Host name of the target.
+    pub target_system: String,
+    /// Its name on the target.
+    pub target: String,
+    /// As last planned; null: it was not known.
+    pub before: Option<Standing>,
+    /// As planned now; null: it is gone.
+    pub after: Option<Standing>,
 }
 
 /// One step of a plan, for people.
@@ -72,12 +100,15 @@ pub struct PlanAnswer {
     pub fingerprint: String,
     /// In order.
     pub steps: Vec<PlannedStep>,
-    /// Everything that would be destroyed. Always empty: nothing is.
-    pub destroys: Vec<String>,
+    /// Every snapshot that would be destroyed; empty unless the group's policy or an applied plan allows it.
+    pub destroys: Vec<Destroyed>,
     /// Replicas without a step, counted by reason.
     pub suppressed: BTreeMap<String, u64>,
     /// Doubts.
     pub warnings: Vec<Note>,
+    /// What has changed since the group was last planned, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<Vec<Change>>,
 }
 
 /// `POST /sync/{group}/execute` answers this.

@@ -1,8 +1,9 @@
 //! One source dataset against one target dataset, by GUID.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{
+    origin::Origin,
     reason::Reason,
     step::{Base, Point},
 };
@@ -88,6 +89,8 @@ pub struct Comparison {
     pub common_is_bookmark: bool,
     /// Source snapshots that are newer than the newest common one; all of them where nothing is common.
     pub snapshot_lag: u32,
+    /// Snapshots older than the newest common one that the target lacks: they can not be added any more (openzfs#16768).
+    pub gaps: u32,
     /// Labels on the target of snapshots that the source has not (neither as snapshot nor bookmark), newest first.
     pub only_on_target: Vec<Label>,
     /// An interrupted receive on the target that can not be continued.
@@ -98,10 +101,11 @@ pub struct Comparison {
 struct Known<'a> {
     snapshots: HashMap<Guid, &'a Snapshot>,
     bookmarks: HashMap<Guid, Point>,
+    origin: Option<Origin<'a>>,
 }
 
 impl<'a> Known<'a> {
-    fn new(source: &'a Dataset) -> Self {
+    fn new(source: &'a Dataset, origin: Option<Origin<'a>>) -> Self {
         // Backwards, so that the first of several bookmarks of one snapshot stands.
         Self {
             snapshots: source.snapshots.iter().rev().map(|snapshot| (snapshot.guid, snapshot)).collect(),
@@ -111,25 +115,48 @@ impl<'a> Known<'a> {
                 .rev()
                 .map(|bookmark| (bookmark.guid, bookmark.into()))
                 .collect(),
+            origin,
         }
     }
 
     fn base(&self, guid: Guid) -> Option<Base> {
         match self.snapshots.get(&guid) {
             Some(snapshot) => Some(Base::Snapshot((*snapshot).into())),
-            None => self.bookmarks.get(&guid).cloned().map(Base::Bookmark),
+            None => self
+                .bookmarks
+                .get(&guid)
+                .cloned()
+                .map(Base::Bookmark)
+                .or_else(|| self.origin.filter(|origin| origin.snapshot.guid == guid).map(base_on)),
         }
     }
 
     fn has(&self, guid: Guid) -> bool {
-        self.snapshots.contains_key(&guid) || self.bookmarks.contains_key(&guid)
+        self.snapshots.contains_key(&guid)
+            || self.bookmarks.contains_key(&guid)
+            || self.origin.is_some_and(|origin| origin.snapshot.guid == guid)
     }
+}
+
+fn base_on(origin: Origin<'_>) -> Base {
+    Base::Origin { dataset: origin.dataset.clone(), point: origin.snapshot.into() }
 }
 
 /// Compares a source dataset with what its target has.
 pub fn compare(source: &Dataset, target: Option<&Dataset>) -> Comparison {
+    compare_with_origin(source, None, target)
+}
+
+/// The same for a source that may be a clone: a target whose newest snapshot is the clone's origin can go on from there. So it is after a
+/// `zfs promote`, which moves snapshots from one dataset to another.
+pub fn compare_with_origin(
+    source: &Dataset,
+    origin: Option<Origin<'_>>,
+    target: Option<&Dataset>,
+) -> Comparison {
     let Some(target) = target else {
         return Comparison {
+            gaps: 0,
             relation: if source.snapshots.is_empty() { Relation::SourceEmpty } else { Relation::NeverSeeded },
             newest_common: None,
             common_is_bookmark: false,
@@ -138,7 +165,7 @@ pub fn compare(source: &Dataset, target: Option<&Dataset>) -> Comparison {
             dead_partial: None,
         };
     };
-    let known = Known::new(source);
+    let known = Known::new(source, origin);
     let common = target.snapshots.iter().rev().find_map(|snapshot| known.base(snapshot.guid));
     let newer: Vec<&Snapshot> = match &common {
         Some(base) => newer_than(source, base),
@@ -171,14 +198,28 @@ pub fn compare(source: &Dataset, target: Option<&Dataset>) -> Comparison {
             None => Relation::NoCommonBase,
         },
     };
+    let gaps = gaps(source, target, common.as_ref());
     Comparison {
         relation,
+        gaps,
         common_is_bookmark: matches!(common, Some(Base::Bookmark(_))),
         newest_common: common.map(|base| base.point().clone()),
         snapshot_lag: count(newer.len()),
         only_on_target,
         dead_partial: partial.filter(|_| continued.is_none()).map(|partial| partial.to_guid),
     }
+}
+
+/// Source snapshots between the oldest and the newest common one that the target lacks.
+fn gaps(source: &Dataset, target: &Dataset, common: Option<&Base>) -> u32 {
+    let Some(newest) = common.map(|base| base.point().createtxg) else { return 0 };
+    let there: HashSet<Guid> = target.snapshots.iter().map(|snapshot| snapshot.guid).collect();
+    let between = source
+        .snapshots
+        .iter()
+        .skip_while(|snapshot| !there.contains(&snapshot.guid))
+        .take_while(|snapshot| snapshot.createtxg < newest);
+    count(between.filter(|snapshot| !there.contains(&snapshot.guid)).count())
 }
 
 fn count(length: usize) -> u32 {

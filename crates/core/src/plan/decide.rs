@@ -1,265 +1,242 @@
 //! What is done for one replica, or why nothing is.
 
 use super::{
+    act::by_relation,
+    classic,
     compare::{Comparison, Relation},
-    describe::Words,
+    pair::Pair,
+    policy::lacks_base,
     reason::{Reason, Warning},
-    report::ReplicaState,
-    set_aside::{self, Obstacle},
-    step::{Action, Base, Point, Send},
-    survey::{Pair, ParentProblem, Survey},
+    report::{ReplicaState, RuleApplied},
+    sender::{Sender, Substitute, substitute},
+    step::Action,
+    survey::Survey,
+    words::Words,
 };
 use crate::{
-    inventory::{Dataset, Snapshot},
-    name::{DatasetName, NameError},
+    group::{NoName, Profile},
+    inventory::Dataset,
+    name::DatasetName,
 };
 
 /// The decision for one replica.
 #[derive(Debug)]
-pub(super) struct Decision {
+pub(super) struct Outcome<'a> {
     pub(super) state: ReplicaState,
     pub(super) reason: Option<Reason>,
     pub(super) warnings: Vec<Warning>,
+    pub(super) rules: Vec<RuleApplied>,
     pub(super) next: String,
-    pub(super) action: Option<Action>,
+    /// Who sends, and what is done.
+    pub(super) step: Option<(Sender<'a>, Action)>,
+    /// Facts beyond what both sides have.
+    pub(super) notes: Vec<String>,
 }
 
-impl Decision {
-    fn nothing(state: ReplicaState, reason: Reason, next: String) -> Self {
-        Self { state, reason: Some(reason), warnings: Vec::new(), next, action: None }
+impl<'a> Outcome<'a> {
+    pub(super) fn nothing(state: ReplicaState, reason: Reason, next: String) -> Self {
+        Self { reason: Some(reason), ..Self::new(state, next) }
     }
 
-    fn act(state: ReplicaState, action: Action, next: String) -> Self {
-        Self { state, reason: None, warnings: Vec::new(), next, action: Some(action) }
+    pub(super) fn act(state: ReplicaState, sender: Sender<'a>, action: Action, next: String) -> Self {
+        Self { step: Some((sender, action)), ..Self::new(state, next) }
     }
 
-    fn warn(mut self, applies: bool, warning: Warning) -> Self {
+    fn new(state: ReplicaState, next: String) -> Self {
+        let (warnings, rules, notes) = (Vec::new(), Vec::new(), Vec::new());
+        Self { state, reason: None, warnings, rules, next, step: None, notes }
+    }
+
+    pub(super) fn warn(mut self, applies: bool, warning: Warning) -> Self {
         if applies {
             self.warnings.push(warning);
         }
         self
     }
+
+    pub(super) fn note(mut self, text: String) -> Self {
+        self.notes.push(text);
+        self
+    }
 }
 
-pub(super) fn decide(survey: &Survey<'_>, pair: &Pair<'_>) -> Decision {
-    let words = Words::new(survey, pair);
-    let decision = by_circumstances(survey, pair, &words);
-    if decision.action.is_some() && !survey.input.group.auto {
-        return Decision {
-            reason: Some(Reason::ManualMode),
-            next: words.by_hand(&decision.next),
-            ..decision
-        };
+/// The rules that were looked at, in order.
+#[derive(Debug, Default)]
+struct Trace(Vec<RuleApplied>);
+
+impl Trace {
+    /// Notes a rule, and answers whether it holds.
+    fn holds(&mut self, rule: &str, holds: bool) -> bool {
+        self.0.push(RuleApplied { rule: rule.to_owned(), holds });
+        holds
     }
-    decision
+}
+
+pub(super) fn decide<'a>(survey: &Survey<'a>, pair: &Pair<'a>) -> Outcome<'a> {
+    let words = Words::new(survey, pair);
+    let mut trace = Trace::default();
+    let mut outcome = by_circumstances(survey, pair, &words, &mut trace);
+    if outcome.step.is_some() {
+        // Who applied a plan wants it carried out to its end.
+        let decided = pair.decision.as_ref().is_some_and(|decided| !decided.by_policy);
+        if pair.by_name {
+            trace.holds("both sides report GUIDs", false);
+            outcome.reason = Some(Reason::NoGuid);
+            outcome.next = Words::by_name(&outcome.next);
+        } else if decided {
+            trace.holds("a person has decided", true);
+        } else if !trace.holds("the group starts steps by itself", survey.input.group.auto) {
+            outcome.reason = Some(Reason::ManualMode);
+            outcome.next = words.by_hand(&outcome.next);
+        }
+    }
+    outcome.rules = trace.0;
+    if let Some(why) = pair.policy_stopped.clone().filter(|_| outcome.state == ReplicaState::Diverged) {
+        outcome = outcome.note(why);
+    }
+    outcome.warn(pair.by_name, Warning::NoGuid)
 }
 
 /// Sorts out everything that forbids acting on the two histories, before they are looked at.
-fn by_circumstances(survey: &Survey<'_>, pair: &Pair<'_>, words: &Words<'_>) -> Decision {
-    let blocked = Decision::nothing;
-    if !survey.input.group.enabled {
+fn by_circumstances<'a>(
+    survey: &Survey<'a>,
+    pair: &Pair<'a>,
+    words: &Words<'_>,
+    trace: &mut Trace,
+) -> Outcome<'a> {
+    let blocked = Outcome::nothing;
+    if !trace.holds("the group is enabled", survey.input.group.enabled) {
         return blocked(ReplicaState::Paused, Reason::Paused, words.paused());
     }
     let running = pair.mapped.as_ref().ok().and_then(|target| survey.running(pair.target.id, target));
     if let Some(transfer) = running {
+        trace.holds("no transfer for it is queued or runs", false);
         return blocked(ReplicaState::Syncing, Reason::TransferRunning, Words::running(transfer));
     }
-    for side in [pair.source, pair.target] {
+    trace.holds("no transfer for it is queued or runs", true);
+    for side in [&pair.source, &pair.target] {
         if side.inventory.is_none() {
+            trace.holds("both systems have reported", false);
             return blocked(ReplicaState::Unknown, Reason::NeverReported, Words::never_reported(side));
         }
     }
-    for side in [pair.source, pair.target] {
-        if !side.fresh {
-            return blocked(ReplicaState::Unknown, Reason::AgentOffline, Words::offline(side));
-        }
+    trace.holds("both systems have reported", true);
+    if !trace.holds("the target's report is fresh", pair.target.fresh) {
+        return blocked(ReplicaState::Unknown, Reason::AgentOffline, Words::offline(&pair.target));
     }
     let target = match &pair.mapped {
         Ok(target) => target,
-        Err(error) => {
-            let next = words.no_name(error);
-            return blocked(ReplicaState::Unknown, Reason::NameTooLong, next);
+        Err(NoName::Name(error)) => {
+            trace.holds("the dataset has a name on the target", false);
+            return blocked(ReplicaState::Unknown, Reason::NameTooLong, words.no_name(error));
+        }
+        Err(NoName::NotMapped) => {
+            trace.holds("a mapping covers the dataset", false);
+            return blocked(ReplicaState::Unknown, Reason::NotMapped, words.not_mapped());
         }
     };
-    let rivals = survey.rivals(target);
-    if !rivals.is_empty() {
-        let next = words.collision(rivals, target);
-        return blocked(ReplicaState::Unknown, Reason::MappingCollision, next);
+    let rivals = survey.rivals(pair);
+    if !trace.holds("nothing else maps to the same target", rivals.is_empty()) {
+        return blocked(ReplicaState::Unknown, Reason::MappingCollision, words.collision(&rivals, target));
     }
-    if !survey.has_pool(pair.target.id, target.pool()) {
+    let has_pool = pair.target.inventory.is_some_and(|inventory| inventory.has_pool(target.pool()));
+    if !trace.holds("the target has the pool", has_pool) {
         return blocked(ReplicaState::Unknown, Reason::TargetPoolMissing, words.pool_missing(target));
     }
-    match &pair.comparison {
-        Some(comparison) => by_relation(survey, pair, target, comparison, words),
-        None => blocked(ReplicaState::Unknown, Reason::NeverReported, Words::never_reported(pair.target)),
+    if !pair.split.is_empty() {
+        trace.holds("one member has what all others have", false);
+        let outcome =
+            blocked(ReplicaState::Diverged, Reason::NoElectedSource, words.split(survey, &pair.split));
+        let heads = pair.split.iter().filter_map(|id| {
+            let dataset = survey.dataset_on(pair.home, &pair.dataset, *id)?;
+            Words::end_of_one(&survey.side(*id), dataset)
+        });
+        return heads.fold(outcome, Outcome::note);
     }
-}
-
-fn by_relation(
-    survey: &Survey<'_>,
-    pair: &Pair<'_>,
-    target: &DatasetName,
-    comparison: &Comparison,
-    words: &Words<'_>,
-) -> Decision {
-    let writable = pair
-        .target_dataset
-        .is_some_and(|dataset| !dataset.properties.readonly && !dataset.snapshots.is_empty());
-    let empty = pair.source_dataset.snapshots.is_empty();
-    if sends(&comparison.relation)
-        && let Some(error) = too_long_label(pair.source_dataset, target, comparison)
-    {
+    if !trace.holds("the source's report is fresh", pair.source.fresh) {
+        return instead(survey, pair, target, words, trace).unwrap_or_else(|| {
+            blocked(ReplicaState::Unknown, Reason::AgentOffline, Words::offline(&pair.source))
+        });
+    }
+    let (Some(source), Some(comparison)) = (pair.source_dataset, &pair.comparison) else {
+        trace.holds("the member before it has the dataset", false);
         let state =
-            if comparison.newest_common.is_some() { ReplicaState::Behind } else { ReplicaState::NeverSeeded };
-        return Decision::nothing(state, Reason::NameTooLong, words.no_name(&error));
-    }
-    let decision = match &comparison.relation {
-        Relation::SourceEmpty => {
-            let state =
-                if pair.target_dataset.is_some() { ReplicaState::Unknown } else { ReplicaState::NeverSeeded };
-            Decision::nothing(state, Reason::SourceNoSnapshot, words.source_empty())
-        }
-        Relation::UpToDate => {
-            Decision::nothing(ReplicaState::InSync, Reason::NoNewSnapshot, words.up_to_date())
-        }
-        Relation::NeverSeeded => seed(survey, pair, target, comparison, words),
-        Relation::Behind { base } => catch_up(pair, base, comparison, words),
-        Relation::Resumable { base, to } => resume(pair, base.as_ref(), to, words),
-        Relation::Diverged { .. } => conflict(survey, pair, target, Reason::Diverged, words),
-        Relation::TargetModified { .. } => conflict(survey, pair, target, Reason::TargetModified, words),
-        Relation::NameClash { .. } => conflict(survey, pair, target, Reason::NameClash, words),
-        Relation::NoCommonBase => conflict(survey, pair, target, Reason::NoCommonBase, words),
-        Relation::TargetWithoutHistory => conflict(survey, pair, target, Reason::TargetNotEmpty, words),
-        Relation::KindMismatch => conflict(survey, pair, target, Reason::KindMismatch, words),
+            if pair.target_dataset.is_some() { ReplicaState::Unknown } else { ReplicaState::NeverSeeded };
+        return blocked(state, Reason::UpstreamFirst, words.upstream());
     };
-    let discards = matches!(&decision.action, Some(Action::Send(Send { discard_partial: Some(_), .. })));
-    decision
-        .warn(empty, Warning::NoSnapshot)
-        .warn(writable && comparison.relation.conflict().is_none(), Warning::TargetNotReadonly)
-        .warn(discards, Warning::PartialDiscarded)
-        .warn(comparison.common_is_bookmark, Warning::BaseIsBookmark)
+    let reachable = !survey.input.unreachable.contains(&(pair.source.id, pair.target.id));
+    let wanted = !reachable && !matches!(comparison.relation, Relation::UpToDate);
+    if pair.decision.is_none()
+        && (wanted || lacks_base(pair))
+        && let Some(outcome) = instead(survey, pair, target, words, trace)
+    {
+        return outcome;
+    }
+    if pair.ahead {
+        trace.holds("the member before it has what it has", false);
+        return ahead(survey, pair, target, words);
+    }
+    if survey.input.group.profile == Profile::Classic
+        && let Some(outcome) = classic_rules(pair, source, comparison, words, trace)
+    {
+        return outcome;
+    }
+    trace.holds(Words::relation_rule(comparison), comparison.relation.conflict().is_none());
+    by_relation(survey, pair, Sender { system: pair.source.id, dataset: source }, target, comparison, words)
 }
 
-const fn sends(relation: &Relation) -> bool {
-    matches!(relation, Relation::NeverSeeded | Relation::Behind { .. } | Relation::Resumable { .. })
+/// The member before this one in the chain has to catch up first.
+fn ahead<'a>(survey: &Survey<'_>, pair: &Pair<'a>, target: &DatasetName, words: &Words<'_>) -> Outcome<'a> {
+    let first = survey.dataset_on(pair.home, &pair.dataset, pair.home).and_then(Dataset::newest);
+    let state = match first {
+        Some(newest) if Some(newest.guid) == pair.target_head() => ReplicaState::InSync,
+        _ => ReplicaState::Behind,
+    };
+    let next = match pair.target_dataset.and_then(Dataset::newest) {
+        Some(newest) => words.ahead(target, &newest.label),
+        None => words.upstream(),
+    };
+    Outcome::nothing(state, Reason::UpstreamFirst, next)
 }
 
-/// Why a snapshot that is still to be sent can not have its name on the target.
-fn too_long_label(source: &Dataset, target: &DatasetName, comparison: &Comparison) -> Option<NameError> {
-    let after = comparison.newest_common.as_ref().map(|point| point.createtxg);
-    let sent =
-        source.snapshots.iter().filter(|snapshot| after.is_none_or(|after| snapshot.createtxg > after));
-    sent.map(|snapshot| target.snapshot(&snapshot.label)).find_map(Result::err)
-}
-
-fn seed(
-    survey: &Survey<'_>,
-    pair: &Pair<'_>,
+/// What another member can do for the target.
+fn instead<'a>(
+    survey: &Survey<'a>,
+    pair: &Pair<'a>,
     target: &DatasetName,
+    words: &Words<'_>,
+    trace: &mut Trace,
+) -> Option<Outcome<'a>> {
+    let Substitute { sender, name, comparison } = substitute(survey, pair)?;
+    let note = words.other_sender(&name, &sender.dataset.name);
+    let outcome =
+        by_relation(survey, pair, sender, target, &comparison, &words.sent_by(&name, sender.dataset));
+    outcome.step.as_ref()?;
+    trace.holds("another member has the same history and can send", true);
+    Some(outcome.warn(true, Warning::OtherSender).note(note))
+}
+
+/// The old service's rules, in front of ours.
+fn classic_rules<'a>(
+    pair: &Pair<'a>,
+    source: &Dataset,
     comparison: &Comparison,
     words: &Words<'_>,
-) -> Decision {
-    let state = ReplicaState::NeverSeeded;
-    let Some(oldest) = pair.source_dataset.snapshots.first() else {
-        return Decision::nothing(state, Reason::SourceNoSnapshot, words.source_empty());
-    };
-    let create_parents = match survey.missing_parents(pair.target, target) {
-        Ok(missing) => missing,
-        Err(ParentProblem::NotReady(parent)) => {
-            return Decision::nothing(state, Reason::DependsOnParent, words.parent_first(&parent));
-        }
-        Err(ParentProblem::Volume(parent)) => {
-            return Decision::nothing(state, Reason::KindMismatch, words.below_volume(&parent));
-        }
-    };
-    let send = Send {
-        base: None,
-        to: oldest.into(),
-        snapshots: 1,
-        resume: false,
-        discard_partial: comparison.dead_partial,
-        raw: pair.source_dataset.properties.encrypted,
-        target_newest: None,
-        create_parents,
-    };
-    let next = words.seed(&send, comparison);
-    Decision::act(state, Action::Send(send), next)
-}
-
-fn catch_up(pair: &Pair<'_>, base: &Base, comparison: &Comparison, words: &Words<'_>) -> Decision {
-    let source = pair.source_dataset;
-    let mut newer = source.snapshots.iter().filter(|snapshot| snapshot.createtxg > base.point().createtxg);
-    let (to, snapshots): (Option<&Snapshot>, u32) = match base {
-        Base::Snapshot(_) => (newer.next_back(), comparison.snapshot_lag),
-        Base::Bookmark(_) => (newer.next(), 1),
-    };
-    let Some(to) = to else {
-        return Decision::nothing(ReplicaState::InSync, Reason::NoNewSnapshot, words.up_to_date());
-    };
-    let send = Send {
-        base: Some(base.clone()),
-        to: to.into(),
-        snapshots,
-        resume: false,
-        discard_partial: comparison.dead_partial,
-        raw: source.properties.encrypted,
-        target_newest: Some(base.point().guid),
-        create_parents: Vec::new(),
-    };
-    let next = words.catch_up(&send);
-    Decision::act(ReplicaState::Behind, Action::Send(send), next)
-}
-
-fn resume(pair: &Pair<'_>, base: Option<&Base>, to: &Point, words: &Words<'_>) -> Decision {
-    let state = if base.is_some() { ReplicaState::Behind } else { ReplicaState::NeverSeeded };
-    let send = Send {
-        base: base.cloned(),
-        to: to.clone(),
-        snapshots: 1,
-        resume: true,
-        discard_partial: None,
-        raw: pair.source_dataset.properties.encrypted,
-        target_newest: base.map(|base| base.point().guid),
-        create_parents: Vec::new(),
-    };
-    let next = words.resume(&send);
-    Decision::act(state, Action::Send(send), next)
-}
-
-/// The target can take nothing as it is: it waits for a person, or is set aside.
-fn conflict(
-    survey: &Survey<'_>,
-    pair: &Pair<'_>,
-    target: &DatasetName,
-    reason: Reason,
-    words: &Words<'_>,
-) -> Decision {
-    let state = ReplicaState::Diverged;
-    let Some(dataset) = pair.target_dataset else {
-        return Decision::nothing(state, reason, words.conflict(reason, target));
-    };
-    if !set_aside::is_wanted(survey.input, pair.target.id, target) {
-        let next = if target.parent().is_some() {
-            words.conflict(reason, target)
-        } else {
-            words.obstacle(&Obstacle::PoolRoot, target)
-        };
-        return Decision::nothing(state, reason, next);
+    trace: &mut Trace,
+) -> Option<Outcome<'a>> {
+    let has_to_send = comparison.relation.conflict().is_none() && !source.snapshots.is_empty();
+    if !has_to_send || matches!(comparison.relation, Relation::UpToDate) {
+        return None;
     }
-    match set_aside::new_name(survey, pair.target, dataset) {
-        Ok(rename_to) => {
-            let next = words.set_aside(target, &rename_to);
-            let target_newest = dataset.newest().map(|snapshot| snapshot.guid);
-            let action = Action::SetAside { rename_to, target_guid: dataset.properties.guid, target_newest };
-            Decision::act(state, action, next)
-        }
-        Err(obstacle) => {
-            let reason = match &obstacle {
-                Obstacle::PoolRoot => reason,
-                Obstacle::Below(_) => Reason::SetAsideHasChildren,
-                Obstacle::TooLong(_) => Reason::NameTooLong,
-            };
-            Decision::nothing(state, reason, words.obstacle(&obstacle, target))
-        }
-    }
+    let Some(end) = classic::end(source) else {
+        trace.holds("the source has a midnight snapshot", false);
+        let state =
+            if pair.target_dataset.is_some() { ReplicaState::InSync } else { ReplicaState::NeverSeeded };
+        return Some(Outcome::nothing(state, Reason::NoMidnightSnapshot, words.no_midnight()));
+    };
+    trace.holds("the source has a midnight snapshot", true);
+    let newest = pair.target_dataset.and_then(Dataset::newest)?;
+    let lag = end.creation.saturating_sub(newest.creation);
+    let outside = trace.holds("the target is more than 72 hours behind", lag > classic::WINDOW_SECONDS);
+    (!outside).then(|| Outcome::nothing(ReplicaState::InSync, Reason::WithinWindow, words.within_window()))
 }

@@ -32,11 +32,11 @@ impl Feed {
             readonly: _,
             mounted: _,
             encrypted,
-            origin: _,
+            origin,
             partial,
         } = &dataset.properties;
         self.text(dataset.name.as_str());
-        self.text(&format!("{guid} {kind:?} {} {encrypted}", *written == 0));
+        self.text(&format!("{guid} {kind:?} {} {encrypted} {origin:?}", *written == 0));
         // How far an interrupted receive came changes nothing in what is to be done.
         let partial =
             partial.as_ref().map(|PartialReceive { to_guid, from_guid, to_name: _, bytes: _, raw }| {
@@ -53,13 +53,13 @@ pub(super) fn fingerprint(survey: &Survey<'_>, steps: &[Step]) -> Fingerprint {
     let mut feed = Feed(Sha256::new());
     feed.text(&format!("{:?}", survey.input.group));
     feed.text(&format!("{:?}", survey.selected));
-    let mut source_fed = None;
     for pair in &survey.pairs {
-        if source_fed != Some(&pair.source_dataset.name) {
-            source_fed = Some(&pair.source_dataset.name);
-            feed.dataset(pair.source_dataset);
+        feed.text(&format!("{} {} {} {}", pair.home, pair.dataset, pair.source.id, pair.source.fresh));
+        match pair.source_dataset {
+            Some(dataset) => feed.dataset(dataset),
+            None => feed.text("nothing to follow"),
         }
-        feed.text(&format!("{} {:?}", pair.target.id, pair.mapped));
+        feed.text(&format!("{} {} {:?}", pair.target.id, pair.target.fresh, pair.mapped));
         match pair.target_dataset {
             Some(dataset) => feed.dataset(dataset),
             None => feed.text(if pair.target.inventory.is_some() { "absent" } else { "unknown" }),
@@ -67,8 +67,15 @@ pub(super) fn fingerprint(survey: &Survey<'_>, steps: &[Step]) -> Fingerprint {
     }
     for step in steps {
         let mut step = step.clone();
-        if let Action::SetAside { rename_to, .. } = &mut step.action {
-            rename_to.clone_from(&step.target);
+        match &mut step.action {
+            Action::SetAside { rename_to, .. } => rename_to.clone_from(&step.target),
+            // What a snapshot uses moves with its neighbours, and changes nothing in what is lost.
+            Action::RollBack { destroys, .. } | Action::DestroySnapshots { destroys, .. } => {
+                for casualty in destroys {
+                    (casualty.used, casualty.referenced) = (0, 0);
+                }
+            }
+            Action::Send(_) | Action::FollowRename { .. } => {}
         }
         feed.text(&format!("{step:?}"));
     }

@@ -4,23 +4,51 @@
 //! Snapshots are compared by GUID and ordered by `createtxg`, never by name or clock. A plan holds every choice already made;
 //! whoever executes it re-reads both sides first ([`compare()`]) and refuses when the world has moved.
 
+mod act;
+mod by_name;
+mod chain;
+mod choose;
+mod classic;
 mod compare;
+mod conflict;
+mod conflict_words;
+mod conflicts;
 mod decide;
-mod describe;
+mod elect;
+mod facts;
 mod fingerprint;
 mod invariants;
-mod missing;
+mod losses;
+mod mirror;
+mod moved;
+mod needed;
+mod offer;
+mod origin;
+mod orphans;
+mod pair;
+mod places;
 mod planner;
+mod policy;
 mod reason;
 mod report;
+mod resolve;
+mod room;
+mod seed;
+mod sender;
 mod set_aside;
 mod step;
 mod survey;
+mod words;
 
-pub use compare::{Comparison, Relation, compare};
+pub use compare::{Comparison, Relation, compare, compare_with_origin};
+pub use conflict::{Conflict, ConflictKind, ConflictSide, Offer, Severity};
 pub use invariants::{Violation, check};
-pub use missing::missing_sources;
-pub use planner::{Input, KeepBoth, Running, SystemView, plan};
+pub use needed::{Needed, needed, origins_needed, renames_needed};
+pub use origin::{Origin, origin_of};
+pub use planner::{Decision, Input, MakeRoom, Running, SystemView, plan};
 pub use reason::{Reason, Warning};
-pub use report::{Fact, ReplicaReport, ReplicaState, Report};
-pub use step::{Action, Base, Fingerprint, Plan, Point, Protection, Receiver, Send, Step};
+pub use report::{Fact, Remembered, ReplicaKey, ReplicaReport, ReplicaState, Report, RuleApplied};
+pub use resolve::{Proposal, Refusal, propose};
+pub use step::{
+    Action, Base, Casualty, Destroy, Fingerprint, Plan, Point, Protection, Receiver, Send, Step, TargetOrigin,
+};

@@ -3,16 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    decide::{Decision, decide},
-    describe::facts,
+    conflict::Conflict,
+    conflicts::conflict_of,
+    decide::{Outcome, decide},
+    facts::facts,
     fingerprint::fingerprint,
-    reason::Warning,
-    report::{ReplicaReport, Report},
-    step::{Plan, Point, Receiver, Step},
-    survey::{Pair, Side, Survey},
+    orphans::orphans,
+    pair::Pair,
+    reason::{Reason, Warning},
+    report::{Remembered, ReplicaKey, ReplicaReport, Report},
+    step::{Action, Destroy, Plan, Point, Receiver, Send, Step},
+    survey::Survey,
 };
 use crate::{
     group::SyncGroup,
+    guid::Guid,
     ids::{SystemId, TransferId},
     inventory::Inventory,
     name::DatasetName,
@@ -39,29 +44,66 @@ pub struct Running {
     pub target_system: SystemId,
     /// Into which dataset.
     pub target: DatasetName,
+    /// True when it renames that dataset, so that nothing can be received below it meanwhile.
+    pub renames: bool,
 }
 
-/// A person's decision to set one diverged replica aside and seed it anew.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct KeepBoth {
-    /// The target system.
-    pub system: SystemId,
-    /// The dataset on the target.
-    pub target: DatasetName,
+/// How a target that does not follow makes room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MakeRoom {
+    /// It is renamed, whole.
+    SetAside,
+    /// It goes back to what is common; where nothing is, it is set aside.
+    RollBack,
+    /// As `roll_back`, and nothing is done where nothing is common.
+    RollBackOnly,
+}
+
+/// What was decided about one logical dataset: whom its replicas follow, and how they make room. It stands until every target it names
+/// has the winner's newest snapshot; each plan carries out what is still missing, whatever happened in between.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub struct Decision {
+    /// The member whose names logical datasets have.
+    pub home: SystemId,
+    /// The logical dataset.
+    pub dataset: DatasetName,
+    /// Whom the targets follow.
+    pub winner: SystemId,
+    /// How they make room.
+    pub how: MakeRoom,
+    /// The members that it is about.
+    pub targets: BTreeSet<SystemId>,
+    /// The snapshots whose loss a person has approved.
+    pub may_destroy: BTreeSet<Guid>,
+    /// Bytes written on each target whose loss a person has approved.
+    pub may_discard: BTreeMap<SystemId, u64>,
+    /// The dataset GUIDs of what may be set aside on each target: what comes in its place later is not moved again.
+    #[serde(default)]
+    pub may_move: BTreeMap<SystemId, Guid>,
 }
 
 /// Everything a plan is made from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {
     /// Policy.
     pub group: &'a SyncGroup,
     /// Members; one that is missing here counts as never reported.
     pub systems: &'a BTreeMap<SystemId, SystemView<'a>>,
+    /// The logical datasets to plan; `None` for all. Inventories may be restricted to what [`super::needed`] names then.
+    pub scope: Option<&'a BTreeSet<DatasetName>>,
     /// Transfers under way.
     pub running: &'a [Running],
-    /// Decisions beyond the group's policy.
-    pub keep_both: &'a BTreeSet<KeepBoth>,
-    /// For the names of datasets that are set aside.
+    /// What people have decided and is not carried out yet.
+    pub decisions: &'a [Decision],
+    /// What earlier plans remember.
+    pub memory: &'a BTreeMap<ReplicaKey, Remembered>,
+    /// Pairs of sender and receiver whose last attempt failed in the network.
+    pub unreachable: &'a BTreeSet<(SystemId, SystemId)>,
+    /// Systems of the whole fleet whose fresh reports hold a snapshot, in whatever dataset; members of the group may be left out, except
+    /// that a source which holds a snapshot elsewhere has not destroyed it.
+    pub holders: &'a BTreeMap<Guid, BTreeSet<SystemId>>,
+    /// For the names of datasets that are set aside, and for ages.
     pub now: Timestamp,
 }
 
@@ -71,56 +113,104 @@ const LABELS_REPORTED: usize = 20;
 /// Plans one group: at most one step a replica, and a report on every replica.
 pub fn plan(input: &Input<'_>) -> (Plan, Report) {
     let group = input.group;
-    let source = Side::new(input, group.source_of_truth);
-    let targets: BTreeSet<SystemId> = group.targets().collect();
-    let targets: Vec<Side<'_>> = targets.into_iter().map(|system| Side::new(input, system)).collect();
-    let survey = Survey::new(input, &source, &targets);
+    let survey = Survey::new(input);
+    let in_scope = |dataset: &DatasetName| input.scope.is_none_or(|scope| scope.contains(dataset));
 
-    let replicas: Vec<ReplicaReport> = survey.pairs.iter().map(|pair| report(&survey, pair)).collect();
-    let mut steps: Vec<Step> = replicas.iter().filter_map(|replica| replica.step.clone()).collect();
+    let mut replicas: Vec<ReplicaReport> = survey
+        .pairs
+        .iter()
+        .filter(|pair| in_scope(&pair.dataset))
+        .map(|pair| report(&survey, pair))
+        .collect();
+    let mut steps: Vec<Step> = replicas
+        .iter()
+        // Steps that rest on names are for people and old clients to see, not for agents to carry out.
+        .filter(|replica| replica.reason != Some(Reason::NoGuid))
+        .filter_map(|replica| replica.step.clone())
+        .collect();
     // A parent's name is the beginning of its children's, so this order has parents first.
     steps.sort_by(|a, b| (a.target_system, &a.target).cmp(&(b.target_system, &b.target)));
+    replicas.extend(orphans(&survey));
+    replicas
+        .sort_by(|a, b| (&a.home, &a.dataset, a.target_system).cmp(&(&b.home, &b.dataset, b.target_system)));
 
-    let warnings = if survey.selected == Some(0) { vec![Warning::SelectorEmpty] } else { Vec::new() };
-    let selected = u32::try_from(survey.selected.unwrap_or(0)).unwrap_or(u32::MAX);
+    let selected =
+        survey.selected.as_ref().map(|selected| selected.iter().filter(|name| in_scope(name)).count());
+    let nothing = selected == Some(0) && input.scope.is_none();
+    let warnings = if nothing { vec![Warning::SelectorEmpty] } else { Vec::new() };
+    let selected = u32::try_from(selected.unwrap_or(0)).unwrap_or(u32::MAX);
+    let destroys: Vec<Destroy> = steps.iter().flat_map(destroys).collect();
     let fingerprint = fingerprint(&survey, &steps);
-    (
-        Plan { group: group.id, steps, destroys: Vec::new(), fingerprint },
-        Report { replicas, warnings, selected },
-    )
+    (Plan { group: group.id, steps, destroys, fingerprint }, Report { replicas, warnings, selected })
+}
+
+fn destroys(step: &Step) -> impl Iterator<Item = Destroy> {
+    let (system, dataset) = (step.target_system, &step.target);
+    let casualties = step.action.destroys().iter();
+    casualties.map(move |casualty| Destroy { system, dataset: dataset.clone(), casualty: casualty.clone() })
 }
 
 fn report(survey: &Survey<'_>, pair: &Pair<'_>) -> ReplicaReport {
-    let Decision { state, reason, warnings, next, action } = decide(survey, pair);
-    let source = pair.source_dataset;
-    let target = pair.mapped.as_ref().unwrap_or(&source.name).clone();
-    let step = action.map(|action| Step {
-        source_system: pair.source.id,
-        target_system: pair.target.id,
-        source: source.name.clone(),
-        target: target.clone(),
-        kind: source.properties.kind,
-        source_guid: source.properties.guid,
-        receiver: Receiver::new(pair.target.id, &target),
-        action,
-    });
+    let Outcome { state, reason, warnings, rules, next, step, notes } = decide(survey, pair);
     let comparison = pair.comparison.as_ref();
+    let source = pair.source_dataset.map_or(&pair.dataset, |dataset| &dataset.name).clone();
+    let target = pair.mapped.as_ref().unwrap_or(&pair.dataset).clone();
+    let step = step.map(|(sender, action)| {
+        let from = sender.dataset;
+        Step {
+            source_system: sender.system,
+            target_system: pair.target.id,
+            source: from.name.clone(),
+            target: target.clone(),
+            kind: from.properties.kind,
+            source_guid: from.properties.guid,
+            receiver: Receiver::new(pair.target.id, &target),
+            action,
+        }
+    });
+    let resumes = matches!(&step, Some(Step { action: Action::Send(Send { resume: true, .. }), .. }));
+    let conflict: Option<Conflict> = reason.and_then(|reason| conflict_of(survey, pair, reason));
     ReplicaReport {
+        home: pair.home,
+        dataset: pair.dataset.clone(),
         source_system: pair.source.id,
         target_system: pair.target.id,
-        source: source.name.clone(),
+        source,
         target,
         state,
         reason,
         warnings,
-        facts: facts(pair),
+        facts: facts(survey, pair, resumes, notes),
+        rules,
         next,
+        next_at: None,
         step,
         newest_common: comparison.and_then(|comparison| comparison.newest_common.clone()),
-        newest_source: source.newest().map(Point::from),
+        newest_source: pair.source_dataset.and_then(|dataset| dataset.newest()).map(Point::from),
         snapshot_lag: comparison.map_or(0, |comparison| comparison.snapshot_lag),
         only_on_target: comparison.map_or_else(Vec::new, |comparison| {
             comparison.only_on_target.iter().take(LABELS_REPORTED).map(ToString::to_string).collect()
         }),
+        conflict,
+        remembered: remembered(survey, pair),
     }
+}
+
+/// The target's newest snapshot as long as the source knows it; after that, what an earlier plan saw.
+fn remembered(survey: &Survey<'_>, pair: &Pair<'_>) -> Option<Remembered> {
+    let before = survey.remembered(pair);
+    let known = pair.source_dataset.zip(pair.comparison.as_ref()).and_then(|(source, comparison)| {
+        let newest = pair.target_dataset.and_then(|target| target.newest()).map(|newest| newest.guid);
+        let common = comparison.newest_common.as_ref().map(|point| point.guid);
+        let source_guid = source.properties.guid;
+        match (newest, before) {
+            _ if !pair.source.fresh || !pair.target.fresh => None,
+            // A replica that does not exist yet follows whoever seeds it.
+            (None, _) => Some(Remembered { source_guid, common: None }),
+            (Some(_), _) if newest == common => Some(Remembered { source_guid, common }),
+            (Some(_), None) => Some(Remembered { source_guid, common }),
+            (Some(_), Some(_)) => None,
+        }
+    });
+    known.or_else(|| before.cloned())
 }

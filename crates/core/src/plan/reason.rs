@@ -74,6 +74,38 @@ codes! {
         KindMismatch = "R_KIND_MISMATCH",
         /// The target dataset exists, has no snapshot, and was not made by a receive of ours.
         TargetNotEmpty = "R_TARGET_NOT_EMPTY",
+        /// The source dataset is gone while its pool is there; the replica is kept as it is.
+        Orphaned = "R_ORPHANED",
+        /// The source went back to an older snapshot; the target still has what the source gave up.
+        SourceRolledBack = "R_SOURCE_ROLLED_BACK",
+        /// Another dataset has the source's name now.
+        SourceRecreated = "R_SOURCE_RECREATED",
+        /// The source was renamed; the replica has still the old name.
+        SourceRenamed = "R_SOURCE_RENAMED",
+        /// No member of the mesh has what all others have.
+        NoElectedSource = "R_NO_ELECTED_SOURCE",
+        /// The member before this one in the chain does not have it yet.
+        UpstreamFirst = "R_UPSTREAM_FIRST",
+        /// A clone waits for the dataset that it is a clone of.
+        OriginFirst = "R_ORIGIN_FIRST",
+        /// No mapping covers the dataset.
+        NotMapped = "R_NOT_MAPPED",
+        /// Snapshots were matched by name and time, so nothing is started by itself.
+        NoGuid = "R_NO_GUID",
+        /// A snapshot that would be destroyed is held.
+        CasualtyHeld = "R_CASUALTY_HELD",
+        /// A snapshot that would be destroyed has clones.
+        CasualtyCloned = "R_CASUALTY_CLONED",
+        /// A snapshot that would be destroyed is on no other system.
+        LastCopy = "R_LAST_COPY",
+        /// A snapshot that would be destroyed was not on the list that a person approved.
+        NotApproved = "R_NOT_APPROVED",
+        /// More snapshots would be destroyed than the group's brake allows in one run.
+        DeleteBrake = "R_DELETE_BRAKE",
+        /// The source has no snapshot that the classic profile copies.
+        NoMidnightSnapshot = "R_NO_MIDNIGHT_SNAPSHOT",
+        /// The target is less than 72 hours behind, which the classic profile calls in sync.
+        WithinWindow = "R_WITHIN_WINDOW",
         /// Setting the target aside would take datasets below it along.
         SetAsideHasChildren = "R_SET_ASIDE_HAS_CHILDREN",
         /// The last attempt failed; the next one waits.
@@ -96,7 +128,19 @@ codes! {
         TargetNotReadonly = "W_TARGET_NOT_READONLY",
         /// An interrupted receive can not be continued and will be discarded.
         PartialDiscarded = "W_PARTIAL_DISCARDED",
+        /// A system reports no GUIDs; its snapshots are matched by name and time.
+        NoGuid = "W_NO_GUID",
+        /// Another member sends in place of the source.
+        OtherSender = "W_OTHER_SENDER",
+        /// A clone is sent in full, because its origin is not copied by this group.
+        OriginNotReplicated = "W_ORIGIN_NOT_REPLICATED",
+        /// Snapshots between others are missing on the target and can not be added any more.
+        HistoryGap = "W_HISTORY_GAP",
+        /// Snapshots that were destroyed on the source stay on the target, because a guard protects them.
+        DeletesHeldBack = "W_DELETES_HELD_BACK",
         /// The source lacks the common snapshot itself; a bookmark stands in for it.
         BaseIsBookmark = "W_BASE_IS_BOOKMARK",
+        /// The source's own snapshot tool is about to destroy the newest common snapshot.
+        BaseAtRisk = "W_BASE_AT_RISK",
     }
 }

@@ -5,10 +5,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    conflict::Conflict,
     reason::{Reason, Warning},
     step::{Point, Step},
 };
-use crate::{ids::SystemId, name::DatasetName, time::Timestamp};
+use crate::{guid::Guid, ids::SystemId, name::DatasetName, time::Timestamp};
 
 /// How a replica stands now. Compares GUID sets, never names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -102,16 +103,49 @@ pub struct Fact {
     pub as_of: Option<Timestamp>,
 }
 
-/// One replica: facts, decision, reason, what happens next.
+/// One rule that was looked at on the way to the decision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleApplied {
+    /// What it asks, in words.
+    pub rule: String,
+    /// False where it stops the replica; it is the last one then.
+    pub holds: bool,
+}
+
+/// Identifies a replica within its group.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ReplicaKey {
+    /// The member whose names logical datasets have.
+    pub home: SystemId,
+    /// The logical dataset.
+    pub dataset: DatasetName,
+    /// The member that receives it.
+    pub target_system: SystemId,
+}
+
+/// What plans remember of a replica, because it can not be seen any more once the source has changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remembered {
+    /// The dataset GUID of the source.
+    pub source_guid: Guid,
+    /// The target's newest snapshot when it was last known to the source.
+    pub common: Option<Guid>,
+}
+
+/// One replica: facts, rules, decision, what happens next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplicaReport {
-    /// Who should have the data.
+    /// The member whose names logical datasets have.
+    pub home: SystemId,
+    /// The logical dataset.
+    pub dataset: DatasetName,
+    /// The member that the target follows.
     pub source_system: SystemId,
     /// Who should receive it.
     pub target_system: SystemId,
-    /// The dataset on the source.
+    /// The dataset on the source; the logical name where it has none there.
     pub source: DatasetName,
-    /// The dataset on the target; the source's name where mapping failed.
+    /// The dataset on the target; the logical name where mapping failed.
     pub target: DatasetName,
     /// How it stands.
     pub state: ReplicaState,
@@ -121,8 +155,12 @@ pub struct ReplicaReport {
     pub warnings: Vec<Warning>,
     /// What the decision rests on, in order.
     pub facts: Vec<Fact>,
+    /// The rules that were looked at, in order; the last one decided.
+    pub rules: Vec<RuleApplied>,
     /// One sentence: what happens next, or what a person must do.
     pub next: String,
+    /// When that is, where it is known.
+    pub next_at: Option<Timestamp>,
     /// What should be done; `None` when `reason` says why nothing is.
     pub step: Option<Step>,
     /// The newest snapshot on both sides by GUID (or that the target holds and a source bookmark proves).
@@ -133,16 +171,27 @@ pub struct ReplicaReport {
     pub snapshot_lag: u32,
     /// Names of snapshots that only the target has, newest first, at most 20.
     pub only_on_target: Vec<String>,
+    /// What stands in the way, as an object of its own.
+    pub conflict: Option<Conflict>,
+    /// For the next plan.
+    pub remembered: Option<Remembered>,
+}
+
+impl ReplicaReport {
+    /// What identifies it within its group.
+    pub fn key(&self) -> ReplicaKey {
+        ReplicaKey { home: self.home, dataset: self.dataset.clone(), target_system: self.target_system }
+    }
 }
 
 /// What a plan says about a group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    /// By source name, then target system.
+    /// By home, logical dataset and target system.
     pub replicas: Vec<ReplicaReport>,
     /// Doubts about the group as a whole.
     pub warnings: Vec<Warning>,
-    /// Datasets of the source of truth that the patterns select.
+    /// Logical datasets that the patterns select, within the scope of the plan.
     pub selected: u32,
 }
 

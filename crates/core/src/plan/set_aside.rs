@@ -1,18 +1,32 @@
 //! Keeping a diverged target: it gets another name, whole, and the replica is seeded anew.
 
-use super::{
-    planner::{Input, KeepBoth},
-    survey::{Side, Survey},
-};
+use super::{pair::Pair, survey::Survey};
 use crate::{
-    group::OnDivergence,
-    ids::SystemId,
     inventory::Dataset,
     name::{DatasetName, MAX_NAME_LENGTH, NameError},
 };
 
+/// Stands between a replica's name and the time at which it was set aside.
+pub(super) const INFIX: &str = ".aside-";
+
+/// True for a name that [`new_name`] has made, and for what lies below such a one. It is what somebody wanted out of the way: no group
+/// copies it, although its patterns may match.
+pub(super) fn is_aside(name: &DatasetName) -> bool {
+    name.as_str().split('/').any(|component| {
+        let time = component.rsplit_once(INFIX).map(|(_, time)| time.split('-').next().unwrap_or_default());
+        time.is_some_and(|time| {
+            let form = |(place, byte): (usize, u8)| match place {
+                8 => byte == b'T',
+                15 => byte == b'Z',
+                _ => byte.is_ascii_digit(),
+            };
+            time.len() == 16 && time.bytes().enumerate().all(form)
+        })
+    })
+}
+
 /// Why a target can not be set aside.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Obstacle {
     /// A pool's root can not be renamed.
     PoolRoot,
@@ -22,25 +36,19 @@ pub(super) enum Obstacle {
     TooLong(NameError),
 }
 
-/// True when the group's policy or a person asks for it.
-pub(super) fn is_wanted(input: &Input<'_>, system: SystemId, target: &DatasetName) -> bool {
-    input.group.on_divergence == OnDivergence::KeepBoth
-        || input.keep_both.contains(&KeepBoth { system, target: target.clone() })
-}
-
 /// A free name beside the target.
 pub(super) fn new_name(
     survey: &Survey<'_>,
-    side: &Side<'_>,
+    pair: &Pair<'_>,
     target: &Dataset,
 ) -> Result<DatasetName, Obstacle> {
     if target.name.parent().is_none() {
         return Err(Obstacle::PoolRoot);
     }
-    if let Some(below) = survey.below(side, &target.name) {
+    if let Some(below) = survey.below(&pair.target, &target.name) {
         return Err(Obstacle::Below(below.clone()));
     }
-    let stem = format!("{}.aside-{}", target.name, survey.input.now.strftime("%Y%m%dT%H%M%SZ"));
+    let stem = format!("{}{INFIX}{}", target.name, survey.input.now.strftime("%Y%m%dT%H%M%SZ"));
     let longest_label =
         target.snapshots.iter().map(|snapshot| snapshot.label.as_str().len() + 1).max().unwrap_or(0);
     let mut candidate = stem.clone();
@@ -51,8 +59,8 @@ pub(super) fn new_name(
         if length > MAX_NAME_LENGTH {
             return Err(Obstacle::TooLong(NameError::TooLong(length)));
         }
-        let exists = side.inventory.is_some_and(|inventory| inventory.datasets.contains_key(&name));
-        if !exists && !survey.is_target(&name) {
+        let exists = pair.target.dataset(&name).is_some();
+        if !exists && !survey.is_target(pair.home, &name, pair.target.id) {
             return Ok(name);
         }
         candidate = format!("{stem}-{number}");

@@ -8,7 +8,7 @@ use crate::{
     guid::{Guid, Txg},
     ids::{GroupId, SystemId},
     inventory::{Bookmark, DatasetKind, Snapshot},
-    name::{DatasetName, Label, SnapshotName},
+    name::{DatasetName, Label},
 };
 
 /// A snapshot on the source, by identity, order and present name; where only a bookmark is left of it, the bookmark's name.
@@ -46,15 +46,66 @@ pub enum Base {
     Snapshot(Point),
     /// A bookmark on the source whose GUID is the target's newest snapshot. `zfs send` takes only `-i` from it, to one snapshot.
     Bookmark(Point),
+    /// A snapshot of the dataset that the source is a clone of, where the target has it too: `zfs send -i ORIGIN@BASE CLONE@TO`
+    /// makes a clone on the target, and only what differs from the origin travels.
+    Origin {
+        /// The origin's dataset on the source.
+        dataset: DatasetName,
+        /// The snapshot there.
+        point: Point,
+    },
 }
 
 impl Base {
     /// The common point.
     pub const fn point(&self) -> &Point {
         match self {
-            Self::Snapshot(point) | Self::Bookmark(point) => point,
+            Self::Snapshot(point) | Self::Bookmark(point) | Self::Origin { point, .. } => point,
         }
     }
+}
+
+/// A snapshot on the target that a first receive makes a clone of (`zfs receive -o origin=`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetOrigin {
+    /// Its dataset on the target.
+    pub dataset: DatasetName,
+    /// The snapshot; what it is called there is looked up when the step is carried out.
+    pub guid: Guid,
+}
+
+/// One snapshot that a step destroys. Nothing that is not listed is ever destroyed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Casualty {
+    /// Identity.
+    pub guid: Guid,
+    /// Its name on the system where it is destroyed.
+    pub label: Label,
+    /// `creation` in seconds since 1970.
+    pub creation: i64,
+    /// Bytes that destroying it frees.
+    pub used: u64,
+    /// Bytes it refers to.
+    pub referenced: u64,
+}
+
+impl From<&Snapshot> for Casualty {
+    fn from(snapshot: &Snapshot) -> Self {
+        let Snapshot { guid, label, creation, used, referenced, .. } = snapshot;
+        Self { guid: *guid, label: label.clone(), creation: *creation, used: *used, referenced: *referenced }
+    }
+}
+
+/// One snapshot that a plan destroys, and where.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Destroy {
+    /// On which system.
+    pub system: SystemId,
+    /// In which dataset.
+    pub dataset: DatasetName,
+    /// Which snapshot.
+    #[serde(flatten)]
+    pub casualty: Casualty,
 }
 
 /// Send and receive, up to one snapshot.
@@ -76,6 +127,9 @@ pub struct Send {
     pub target_newest: Option<Guid>,
     /// Ancestors of the target dataset that do not exist and are no replicas: made as unmounted placeholders.
     pub create_parents: Vec<DatasetName>,
+    /// The target dataset does not exist yet and becomes a clone of this.
+    #[serde(default)]
+    pub target_origin: Option<TargetOrigin>,
 }
 
 /// What a step does.
@@ -93,6 +147,54 @@ pub enum Action {
         /// The target's newest snapshot when the plan was made.
         target_newest: Option<Guid>,
     },
+    /// Renames a replica, with all its snapshots, because its source was renamed. The step's target is the new name.
+    FollowRename {
+        /// Its present name on the target.
+        rename_from: DatasetName,
+        /// The target's dataset GUID when the plan was made; another one makes the step stale.
+        target_guid: Guid,
+        /// The target's newest snapshot when the plan was made.
+        target_newest: Option<Guid>,
+    },
+    /// Takes a target back to a snapshot it has in common with its source. Destroys what is listed and newer, nothing else.
+    RollBack {
+        /// The snapshot to go back to.
+        to: Guid,
+        /// What the target calls it.
+        to_label: Label,
+        /// The target's dataset GUID when the plan was made; another one makes the step stale.
+        target_guid: Guid,
+        /// The target's newest snapshot when the plan was made.
+        target_newest: Guid,
+        /// Every snapshot newer than `to`, newest first; one more or one less on the target makes the step stale.
+        destroys: Vec<Casualty>,
+        /// Bytes written since the newest snapshot that are given up; more on the target make the step stale.
+        discards: u64,
+    },
+    /// Destroys snapshots on a target that its source no longer has.
+    DestroySnapshots {
+        /// The target's dataset GUID when the plan was made; another one makes the step stale.
+        target_guid: Guid,
+        /// The newest snapshot on both sides, which stays; when the target lacks it the step is stale.
+        keeps: Guid,
+        /// What is destroyed.
+        destroys: Vec<Casualty>,
+    },
+}
+
+impl Action {
+    /// Snapshots that are destroyed.
+    pub fn destroys(&self) -> &[Casualty] {
+        match self {
+            Self::RollBack { destroys, .. } | Self::DestroySnapshots { destroys, .. } => destroys,
+            Self::Send(_) | Self::SetAside { .. } | Self::FollowRename { .. } => &[],
+        }
+    }
+
+    /// True when it concerns the target alone, so that the target itself carries it out.
+    pub const fn is_local(&self) -> bool {
+        !matches!(self, Self::Send(_))
+    }
 }
 
 /// Names one replica in holds and bookmarks: the same for the same target, whatever the job is called.
@@ -191,8 +293,8 @@ pub struct Plan {
     pub group: GroupId,
     /// In an order that respects parents; at most one step a replica.
     pub steps: Vec<Step>,
-    /// Snapshots this plan would destroy. This planner never destroys; the list is shown so that a person sees that it is empty.
-    pub destroys: Vec<SnapshotName>,
+    /// Every snapshot that its steps destroy; empty unless a policy or a person allows it.
+    pub destroys: Vec<Destroy>,
     /// What the plan was made from.
     pub fingerprint: Fingerprint,
 }

@@ -6,207 +6,240 @@ use std::{
 };
 
 use super::{
-    compare::{Comparison, compare},
-    planner::Input,
-    reason::Reason,
-    set_aside,
+    elect::{Election, elect},
+    needed::companions,
+    pair::{Decided, Pair, Side},
+    planner::{Decision, Input, Running},
+    policy::{self, Verdict},
+    report::Remembered,
+    room,
+    set_aside::is_aside,
 };
 use crate::{
+    group::{Edge, GroupMode},
+    guid::Guid,
     ids::{SystemId, TransferId},
-    inventory::{Dataset, DatasetKind, Inventory},
-    name::{DatasetName, NameError},
+    inventory::Dataset,
+    name::DatasetName,
 };
-
-/// One system, also when nothing is known of it.
-#[derive(Debug)]
-pub(super) struct Side<'a> {
-    pub(super) id: SystemId,
-    pub(super) name: Cow<'a, str>,
-    pub(super) inventory: Option<&'a Inventory>,
-    pub(super) fresh: bool,
-}
-
-impl<'a> Side<'a> {
-    pub(super) fn new(input: &Input<'a>, id: SystemId) -> Self {
-        match input.systems.get(&id) {
-            Some(view) => {
-                Self { id, name: Cow::Borrowed(view.name), inventory: view.inventory, fresh: view.fresh }
-            }
-            None => Self { id, name: Cow::Owned(id.to_string()), inventory: None, fresh: false },
-        }
-    }
-}
-
-/// One replica: a selected dataset and a target system.
-#[derive(Debug)]
-pub(super) struct Pair<'a> {
-    pub(super) source: &'a Side<'a>,
-    pub(super) target: &'a Side<'a>,
-    pub(super) source_dataset: &'a Dataset,
-    pub(super) mapped: Result<DatasetName, NameError>,
-    pub(super) target_dataset: Option<&'a Dataset>,
-    /// `None` when the target has no name or its system never reported.
-    pub(super) comparison: Option<Comparison>,
-}
-
-impl Pair<'_> {
-    /// Why the target, as it is, can take nothing.
-    fn conflict(&self) -> Option<Reason> {
-        self.comparison.as_ref().and_then(|comparison| comparison.relation.conflict())
-    }
-}
-
-/// What stands between a first receive and the datasets above it.
-#[derive(Debug)]
-pub(super) enum ParentProblem {
-    /// It must be received first, or is about to be moved.
-    NotReady(DatasetName),
-    /// Nothing can be received below a volume.
-    Volume(DatasetName),
-}
 
 #[derive(Debug)]
 pub(super) struct Survey<'a> {
     pub(super) input: &'a Input<'a>,
-    /// By source name, then target system.
+    pub(super) sides: BTreeMap<SystemId, Side<'a>>,
+    /// By home, logical dataset and target system; with a scope also those that are received above.
     pub(super) pairs: Vec<Pair<'a>>,
-    /// How many datasets the patterns select; `None` when the source of truth has never reported.
-    pub(super) selected: Option<usize>,
-    /// Target names, with the source names that map to them.
-    sources_of: BTreeMap<DatasetName, Vec<&'a DatasetName>>,
-    running: BTreeMap<(SystemId, &'a DatasetName), TransferId>,
-    pools: BTreeMap<SystemId, BTreeSet<&'a str>>,
-    moving: BTreeSet<(SystemId, DatasetName)>,
+    /// The logical datasets that exist; `None` when no home has ever reported.
+    pub(super) selected: Option<BTreeSet<DatasetName>>,
+    pub(super) running: BTreeMap<(SystemId, &'a DatasetName), &'a Running>,
+    /// Datasets that are about to be set aside.
+    pub(super) moving: BTreeSet<(SystemId, DatasetName)>,
 }
 
 impl<'a> Survey<'a> {
-    pub(super) fn new(input: &'a Input<'a>, source: &'a Side<'a>, targets: &'a [Side<'a>]) -> Self {
+    pub(super) fn new(input: &'a Input<'a>) -> Self {
         let group = input.group;
-        let selected: Option<Vec<&'a Dataset>> = source.inventory.map(|inventory| {
-            inventory.datasets.values().filter(|dataset| group.selects(&dataset.name)).collect()
-        });
+        let sides: BTreeMap<SystemId, Side<'a>> =
+            group.members.iter().chain([&group.hub]).map(|id| (*id, Side::new(input, *id))).collect();
+        let running = input.running.iter().map(|running| ((running.target_system, &running.target), running));
         let mut survey = Self {
             input,
+            sides,
             pairs: Vec::new(),
-            selected: selected.as_ref().map(Vec::len),
-            sources_of: BTreeMap::new(),
-            running: input
-                .running
-                .iter()
-                .map(|running| ((running.target_system, &running.target), running.transfer))
-                .collect(),
-            pools: targets.iter().map(|side| (side.id, pools_of(side))).collect(),
+            selected: None,
+            running: running.collect(),
             moving: BTreeSet::new(),
         };
-        for dataset in selected.into_iter().flatten() {
-            let mapped = group.map(&dataset.name);
-            if let Ok(target) = &mapped {
-                survey.sources_of.entry(target.clone()).or_default().push(&dataset.name);
+        let edges = group.edges();
+        for home in group.homes() {
+            let Some(datasets) = survey.logical_datasets(home) else { continue };
+            for dataset in &datasets {
+                let pairs = survey.look_at(home, dataset, &edges);
+                survey.pairs.extend(pairs);
             }
-            survey.pairs.extend(targets.iter().map(|side| pair(source, side, dataset, mapped.clone())));
+            survey.selected.get_or_insert_default().extend(datasets);
         }
         survey.moving = survey.pairs.iter().filter_map(|pair| survey.moved_by(pair)).collect();
         survey
     }
 
+    /// The selected logical datasets of a home that exist, within the scope and received above it.
+    fn logical_datasets(&self, home: SystemId) -> Option<BTreeSet<DatasetName>> {
+        let group = self.input.group;
+        if group.mode == GroupMode::Mesh {
+            let known = self.sides.values().filter_map(|side| Some((side.id, side.inventory?)));
+            let mut found: Option<BTreeSet<DatasetName>> = None;
+            for (member, inventory) in known {
+                let names = found.get_or_insert_default();
+                for name in inventory.datasets.keys().filter(|name| !is_aside(name)) {
+                    names.extend(group.logical_names(home, name, member));
+                }
+            }
+            let wanted = self.input.scope.map(|scope| scope | &companions(group, scope));
+            return found.map(|names| {
+                names
+                    .into_iter()
+                    .filter(|name| wanted.as_ref().is_none_or(|wanted| wanted.contains(name)))
+                    .collect()
+            });
+        }
+        let inventory = self.sides.get(&home)?.inventory?;
+        let selects = |name: &&DatasetName| group.selects(name) && !is_aside(name);
+        Some(match self.input.scope {
+            None => inventory.datasets.keys().filter(selects).cloned().collect(),
+            Some(scope) => {
+                let exists = |name: &DatasetName| inventory.datasets.contains_key(name) && selects(&name);
+                (scope | &companions(group, scope)).into_iter().filter(exists).collect()
+            }
+        })
+    }
+
+    /// The pairs of one logical dataset, with what people and the group's policy have decided about them.
+    fn look_at(&self, home: SystemId, dataset: &DatasetName, edges: &[Edge]) -> Vec<Pair<'a>> {
+        let mut decided = self.explicit(home, dataset);
+        let pairs = self.pairs_of(home, dataset, edges, &decided);
+        let Verdict { decisions, stopped } = policy::decisions(self, &pairs);
+        if decisions.is_empty() {
+            return pairs.into_iter().map(|pair| Pair { policy_stopped: stopped.clone(), ..pair }).collect();
+        }
+        decided.extend(
+            decisions.into_iter().map(|decision| Decided { decision: Cow::Owned(decision), by_policy: true }),
+        );
+        self.pairs_of(home, dataset, edges, &decided)
+    }
+
+    /// What people have decided about one logical dataset. Of two that contradict one another, the first counts.
+    fn explicit(&self, home: SystemId, dataset: &DatasetName) -> Vec<Decided<'a>> {
+        let mut decided: Vec<Decided<'a>> = Vec::new();
+        let of_it = |decision: &&Decision| decision.home == home && decision.dataset == *dataset;
+        for decision in self.input.decisions.iter().filter(of_it) {
+            let Some(decision) = self.still_possible(decision) else { continue };
+            let contradicts = decided.iter().any(|earlier| contradict(&earlier.decision, &decision));
+            if !contradicts {
+                decided.push(Decided { decision, by_policy: false });
+            }
+        }
+        decided
+    }
+
+    /// A decision without what has left the group since.
+    fn still_possible(&self, decision: &'a Decision) -> Option<Cow<'a, Decision>> {
+        let group = self.input.group;
+        let local = group.mode == GroupMode::Local;
+        let members = self.members_of(decision.home);
+        let is_member = |system: &SystemId| members.contains(system) && group.members.contains(system);
+        let follows = |target: &SystemId| is_member(target) && (*target == decision.winner) == local;
+        if !is_member(&decision.winner) || !decision.targets.iter().any(follows) {
+            return None;
+        }
+        if decision.targets.iter().all(follows) {
+            return Some(Cow::Borrowed(decision));
+        }
+        let mut narrowed = decision.clone();
+        narrowed.targets.retain(follows);
+        Some(Cow::Owned(narrowed))
+    }
+
+    /// Who follows whom for one logical dataset, and how they stand.
+    pub(super) fn pairs_of(
+        &self,
+        home: SystemId,
+        dataset: &DatasetName,
+        edges: &[Edge],
+        decided: &[Decided<'a>],
+    ) -> Vec<Pair<'a>> {
+        let mut pairs = Vec::new();
+        let mut usual: Vec<(SystemId, SystemId)> = Vec::new();
+        let mut split = Vec::new();
+        if self.input.group.mode == GroupMode::Mesh {
+            let (source, heads) = match elect(self, home, dataset) {
+                Election::Elected(source) => (source, Vec::new()),
+                Election::Split { stands_for, heads } => (stands_for, heads),
+                Election::Nobody => return pairs,
+            };
+            split = heads;
+            let others = self.input.group.members.iter().filter(|member| **member != source);
+            usual.extend(others.map(|target| (source, *target)));
+        } else {
+            usual
+                .extend(edges.iter().filter(|edge| edge.home == home).map(|edge| (edge.source, edge.target)));
+        }
+        for decided in decided {
+            let Decision { winner, targets, .. } = decided.decision.as_ref();
+            // Nobody follows two; and who is followed does not follow those that follow it.
+            usual.retain(|(source, target)| {
+                !(targets.contains(target) || target == winner && targets.contains(source))
+            });
+            pairs.extend(targets.iter().map(|target| {
+                let pair = Pair::new(self, home, dataset, *winner, *target);
+                Pair { decision: Some(decided.clone()), ..pair }
+            }));
+        }
+        pairs.extend(usual.into_iter().map(|(source, target)| Pair {
+            split: split.clone(),
+            ..Pair::new(self, home, dataset, source, target)
+        }));
+        pairs.sort_by_key(|pair| pair.target.id);
+        pairs
+    }
+
+    pub(super) fn side(&self, id: SystemId) -> Side<'a> {
+        self.sides.get(&id).cloned().unwrap_or_else(|| Side::new(self.input, id))
+    }
+
+    /// A logical dataset on a member, when it has it.
+    pub(super) fn dataset_on(
+        &self,
+        home: SystemId,
+        dataset: &DatasetName,
+        member: SystemId,
+    ) -> Option<&'a Dataset> {
+        let name = self.input.group.name_on(home, dataset, member).ok()?;
+        self.sides.get(&member)?.dataset(&name)
+    }
+
     /// The dataset that is about to be set aside for this pair.
     fn moved_by(&self, pair: &Pair<'a>) -> Option<(SystemId, DatasetName)> {
-        pair.conflict()?;
-        let (target, dataset) = (pair.mapped.as_ref().ok()?, pair.target_dataset?);
-        let moves = set_aside::is_wanted(self.input, pair.target.id, target)
-            && self.rivals(target).is_empty()
-            && set_aside::new_name(self, pair.target, dataset).is_ok();
-        moves.then(|| (pair.target.id, target.clone()))
+        let goes = room::is_set_aside(self, pair) && self.rivals(pair).is_empty();
+        pair.target_dataset.filter(|_| goes).map(|dataset| (pair.target.id, dataset.name.clone()))
     }
 
-    /// True when a dataset of this group is kept under this name on targets.
-    pub(super) fn is_target(&self, name: &DatasetName) -> bool {
-        self.sources_of.contains_key(name)
-    }
-
-    /// The sources that map to this target when there are several.
-    pub(super) fn rivals(&self, target: &DatasetName) -> &[&'a DatasetName] {
-        match self.sources_of.get(target) {
-            Some(sources) if sources.len() > 1 => sources,
-            _ => &[],
-        }
+    pub(super) fn remembered(&self, pair: &Pair<'a>) -> Option<&'a Remembered> {
+        self.input.memory.get(&pair.key())
     }
 
     pub(super) fn running(&self, system: SystemId, target: &DatasetName) -> Option<TransferId> {
-        self.running.get(&(system, target)).copied()
+        self.running.get(&(system, target)).map(|running| running.transfer)
     }
 
-    pub(super) fn has_pool(&self, system: SystemId, pool: &str) -> bool {
-        self.pools.get(&system).is_some_and(|pools| pools.contains(pool))
-    }
-
-    /// A dataset below `name` that the system has or is receiving.
-    pub(super) fn below(&self, side: &Side<'a>, name: &DatasetName) -> Option<&'a DatasetName> {
-        let reported = side.inventory.and_then(|inventory| first_below(inventory, name));
-        let coming = || {
-            let running = self.running.keys().filter(|(system, _)| *system == side.id);
-            running.map(|(_, target)| *target).find(|target| *target != name && target.is_within(name))
-        };
-        reported.or_else(coming)
-    }
-
-    /// The ancestors of `target` that must be made, topmost first.
-    pub(super) fn missing_parents(
-        &self,
-        side: &Side<'a>,
-        target: &DatasetName,
-    ) -> Result<Vec<DatasetName>, ParentProblem> {
-        let mut missing = Vec::new();
-        let mut next = target.parent();
-        while let Some(ancestor) = next {
-            next = ancestor.parent();
-            match side.inventory.and_then(|inventory| inventory.datasets.get(&ancestor)) {
-                Some(dataset) if dataset.properties.kind == DatasetKind::Volume => {
-                    return Err(ParentProblem::Volume(ancestor));
-                }
-                Some(dataset) if half_received(dataset) => return Err(ParentProblem::NotReady(ancestor)),
-                Some(_) if self.moving.contains(&(side.id, ancestor.clone())) => {
-                    return Err(ParentProblem::NotReady(ancestor));
-                }
-                Some(_) => {}
-                None if self.is_target(&ancestor) => return Err(ParentProblem::NotReady(ancestor)),
-                // A pool's root comes with the pool, whether it was reported or not.
-                None if next.is_none() => {}
-                None => missing.push(ancestor),
-            }
+    /// The members that the logical datasets of a home are on.
+    pub(super) fn members_of(&self, home: SystemId) -> Vec<SystemId> {
+        match self.input.group.mode {
+            GroupMode::ManyToOne => vec![home, self.input.group.hub],
+            _ => self.sides.keys().copied().collect(),
         }
-        missing.reverse();
-        Ok(missing)
+    }
+
+    /// Fresh members and other systems that hold a snapshot of this pair's lineage, the target itself left out.
+    pub(super) fn other_holders(&self, pair: &Pair<'a>, guid: Guid) -> BTreeSet<SystemId> {
+        let known = self.input.holders.get(&guid).into_iter().flatten().copied();
+        let members = self.members_of(pair.home).into_iter().filter(|member| {
+            let holds = self.dataset_on(pair.home, &pair.dataset, *member);
+            self.side(*member).fresh && holds.is_some_and(|dataset| dataset.snapshot(guid).is_some())
+        });
+        known.chain(members).filter(|id| *id != pair.target.id).collect()
+    }
+
+    /// True when a system that comes before this one in a fixed order has the snapshot. Of all systems that have it, the first keeps it,
+    /// so that they do not all destroy it at once, each relying on the others.
+    pub(super) fn is_kept_elsewhere(&self, pair: &Pair<'a>, guid: Guid) -> bool {
+        self.other_holders(pair, guid).first().is_some_and(|first| *first < pair.target.id)
     }
 }
 
-fn pools_of<'a>(side: &Side<'a>) -> BTreeSet<&'a str> {
-    side.inventory
-        .into_iter()
-        .flat_map(|inventory| inventory.datasets.keys())
-        .map(DatasetName::pool)
-        .collect()
-}
-
-fn pair<'a>(
-    source: &'a Side<'a>,
-    target: &'a Side<'a>,
-    source_dataset: &'a Dataset,
-    mapped: Result<DatasetName, NameError>,
-) -> Pair<'a> {
-    let known = mapped.as_ref().ok().zip(target.inventory);
-    let target_dataset = known.and_then(|(name, inventory)| inventory.datasets.get(name));
-    let comparison = known.map(|_| compare(source_dataset, target_dataset));
-    Pair { source, target, source_dataset, mapped, target_dataset, comparison }
-}
-
-/// True while the first receive of a dataset has not ended: nothing can be received below it.
-fn half_received(dataset: &Dataset) -> bool {
-    dataset.snapshots.is_empty() && dataset.properties.partial.is_some()
-}
-
-fn first_below<'a>(inventory: &'a Inventory, name: &DatasetName) -> Option<&'a DatasetName> {
-    // A space is the smallest character of names, so this is the smallest name below; where it is too long, there is none.
-    let smallest = name.join(" ").ok()?;
-    inventory.datasets.range(smallest..).next().map(|(below, _)| below).filter(|below| below.is_within(name))
+/// True when a system would have to follow two others, or those that follow it.
+pub(super) fn contradict(earlier: &Decision, later: &Decision) -> bool {
+    later.targets.iter().any(|target| earlier.targets.contains(target))
+        || earlier.targets.contains(&later.winner)
+        || later.targets.contains(&earlier.winner)
 }

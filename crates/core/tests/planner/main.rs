@@ -2,10 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a fixture that does not parse fails the test")]
 
+mod convergence;
+mod events;
 mod fleet;
+mod histories;
 mod model;
 mod oracle;
+mod oracle_small;
+mod parse;
 mod properties;
 mod relations;
+mod render;
 mod rules;
-mod scripts;
+mod scope;
+mod script_files;
+mod worlds;

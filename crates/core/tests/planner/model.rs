@@ -1,14 +1,17 @@
 //! What steps do to a fleet, as real ZFS would do it or refuse it; and what people and accidents do meanwhile.
 
+use std::collections::BTreeSet;
+
 use zfs_sync_core::{
+    group::GroupMode,
     guid::{Guid, Txg},
     ids::SystemId,
     inventory::{Dataset, DatasetKind, Inventory},
     name::DatasetName,
-    plan::{Action, Base, Report, Send, Step},
+    plan::{Action, Base, Casualty, Report, Send, Step},
 };
 
-use crate::fleet::{Fleet, bookmark, dataset, partial, snapshot, system_id};
+use crate::fleet::{Fleet, dataset, snapshot};
 
 /// A fleet that changes.
 #[derive(Clone, Debug)]
@@ -17,201 +20,53 @@ pub(crate) struct World {
     counter: u64,
 }
 
-/// What happens between two plans. Numbers choose among what is there.
-#[derive(Clone, Debug)]
-pub(crate) enum Event {
-    Create(usize),
-    DestroyDataset(SystemId, usize),
-    RecreateAsVolume(usize),
-    Snapshot(SystemId, usize),
-    /// Under a name that was used before.
-    SnapshotNamed(usize, usize),
-    DestroySnapshot(SystemId, usize, usize),
-    RenameSnapshot(SystemId, usize, usize),
-    Bookmark(usize, usize),
-    /// The newest snapshot, as retention on the source may do.
-    BookmarkAndDestroy(usize),
-    Write(usize),
-    Rollback(SystemId, usize, usize),
-    CutReceive(SystemId, usize, usize),
-    Steps,
-}
-
 /// The source datasets that may exist.
-pub(crate) const SOURCES: [&str; 5] = ["tank", "tank/a", "tank/a/b", "tank/a/b/deep", "tank/c"];
+pub(crate) const SOURCES: [&str; 7] =
+    ["tank", "tank/a", "tank/a/b", "tank/a/b/deep", "tank/c", "tank/d", "tank/e"];
 
 impl World {
     pub(crate) fn new(fleet: Fleet) -> Self {
         Self { fleet, counter: 100 }
     }
 
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.counter += 1;
         self.counter
     }
 
-    fn inventory(&mut self, system: SystemId) -> &mut Inventory {
+    pub(crate) fn inventory(&mut self, system: SystemId) -> &mut Inventory {
         self.fleet.systems.get_mut(&system).unwrap().inventory.as_mut().unwrap()
     }
 
-    /// The dataset with this number on the source, or its replica elsewhere.
-    fn name(&self, system: SystemId, number: usize) -> DatasetName {
-        let source: DatasetName = SOURCES[number % SOURCES.len()].parse().unwrap();
-        if system == self.fleet.group.source_of_truth {
-            source
-        } else {
-            self.fleet.group.map(&source).unwrap()
-        }
+    /// The dataset with this number on the hub, or its replica elsewhere.
+    pub(crate) fn name(&self, system: SystemId, number: usize) -> DatasetName {
+        let group = &self.fleet.group;
+        let logical: DatasetName = SOURCES[number % SOURCES.len()].parse().unwrap();
+        group.name_on(group.hub, &logical, system).unwrap()
     }
 
-    fn dataset(&mut self, system: SystemId, number: usize) -> Option<&mut Dataset> {
+    pub(crate) fn dataset(&mut self, system: SystemId, number: usize) -> Option<&mut Dataset> {
         let name = self.name(system, number);
         self.inventory(system).datasets.get_mut(&name)
     }
 
-    fn half_made(dataset: &Dataset) -> bool {
+    pub(crate) fn half_made(dataset: &Dataset) -> bool {
         dataset.snapshots.is_empty() && dataset.properties.partial.is_some()
     }
 
-    fn take_snapshot(&mut self, system: SystemId, number: usize, label: &str) {
-        let guid = self.next();
-        let Some(dataset) = self.dataset(system, number).filter(|dataset| !Self::half_made(dataset)) else {
-            return;
-        };
-        if dataset.snapshots.iter().all(|taken| taken.label.as_str() != label) {
-            dataset.snapshots.push(snapshot(label, guid, guid));
-            dataset.properties.written = 0;
-        }
+    /// True when something is a clone of this snapshot: ZFS does not destroy it then.
+    pub(crate) fn is_cloned(&mut self, system: SystemId, snapshot: &str) -> bool {
+        self.inventory(system)
+            .datasets
+            .values()
+            .any(|other| other.properties.origin.as_deref() == Some(snapshot))
     }
 
-    pub(crate) fn happen(&mut self, event: &Event) {
-        let source = self.fleet.group.source_of_truth;
-        match *event {
-            Event::Create(number) => {
-                let name = self.name(source, number);
-                let parent_exists =
-                    name.parent().is_none_or(|parent| self.inventory(source).datasets.contains_key(&parent));
-                if parent_exists && !self.inventory(source).datasets.contains_key(&name) {
-                    self.insert(source, &name, DatasetKind::Filesystem);
-                }
-            }
-            Event::DestroyDataset(system, number) => {
-                let name = self.name(system, number);
-                if name.parent().is_some() && self.below(system, &name) == 0 {
-                    self.inventory(system).datasets.remove(&name);
-                }
-            }
-            Event::RecreateAsVolume(number) => {
-                let name = self.name(source, number);
-                if self.inventory(source).datasets.contains_key(&name) && self.below(source, &name) == 0 {
-                    self.insert(source, &name, DatasetKind::Volume);
-                }
-            }
-            Event::Snapshot(system, number) => {
-                let label = format!("s{}", self.counter);
-                self.take_snapshot(system, number, &label);
-            }
-            Event::SnapshotNamed(number, label) => {
-                self.take_snapshot(source, number, ["daily", "weekly"][label % 2]);
-            }
-            Event::DestroySnapshot(system, number, index) => {
-                if let Some(dataset) =
-                    self.dataset(system, number).filter(|dataset| dataset.snapshots.len() > 1)
-                {
-                    let index = index % dataset.snapshots.len();
-                    dataset.snapshots.remove(index);
-                }
-            }
-            Event::RenameSnapshot(system, number, index) => {
-                let label = format!("renamed{}", self.next());
-                if let Some(dataset) =
-                    self.dataset(system, number).filter(|dataset| !dataset.snapshots.is_empty())
-                {
-                    let index = index % dataset.snapshots.len();
-                    dataset.snapshots[index].label = label.parse().unwrap();
-                }
-            }
-            Event::Bookmark(number, index) => {
-                let label = format!("mark{}", self.next());
-                if let Some(dataset) =
-                    self.dataset(source, number).filter(|dataset| !dataset.snapshots.is_empty())
-                {
-                    let marked = &dataset.snapshots[index % dataset.snapshots.len()];
-                    let marked = bookmark(&label, marked.guid.get(), marked.createtxg.get());
-                    dataset.bookmarks.push(marked);
-                    dataset.sort();
-                }
-            }
-            Event::BookmarkAndDestroy(number) => {
-                let label = format!("mark{}", self.next());
-                if let Some(dataset) = self.dataset(source, number)
-                    && let Some(newest) = dataset.snapshots.pop()
-                {
-                    dataset.bookmarks.push(bookmark(&label, newest.guid.get(), newest.createtxg.get()));
-                    dataset.sort();
-                }
-            }
-            Event::Write(number) => {
-                let system = system_id(2);
-                if let Some(dataset) =
-                    self.dataset(system, number).filter(|dataset| !Self::half_made(dataset))
-                {
-                    dataset.properties.written += 512;
-                }
-            }
-            Event::Rollback(system, number, index) => {
-                if let Some(dataset) =
-                    self.dataset(system, number).filter(|dataset| !dataset.snapshots.is_empty())
-                {
-                    dataset.snapshots.truncate(1 + index % dataset.snapshots.len());
-                    dataset.properties.written = 0;
-                    let newest = dataset.snapshots.last().unwrap().createtxg;
-                    dataset.bookmarks.retain(|mark| mark.createtxg <= newest);
-                }
-            }
-            Event::CutReceive(system, number, index) => self.cut_receive(system, number, index),
-            Event::Steps => {
-                self.apply_plan();
-            }
-        }
-    }
-
-    /// A receive from the target's newest snapshot, or into nothing, that ends before its end.
-    fn cut_receive(&mut self, system: SystemId, number: usize, index: usize) {
-        let source = self.fleet.group.source_of_truth;
-        let (from, to) = (self.name(source, number), self.name(system, number));
-        if system == source || !self.fleet.group.selects(&from) {
-            return;
-        }
-        let Some(sending) = self.inventory(source).datasets.get(&from).cloned() else { return };
-        let Some(sent) = sending.snapshots.get(index % sending.snapshots.len().max(1)) else { return };
-        // Some are of a snapshot that the source has destroyed since.
-        let to_guid = if index % 4 == 3 { self.next() } else { sent.guid.get() };
-        let parent_ready = to
-            .parent()
-            .and_then(|parent| self.inventory(system).datasets.get(&parent))
-            .is_some_and(|parent| !Self::half_made(parent));
-        match self.inventory(system).datasets.get_mut(&to) {
-            Some(existing) => {
-                let head = existing.snapshots.last().map(|head| head.guid.get());
-                if head.is_some() {
-                    existing.properties.partial = Some(partial(to_guid, head));
-                }
-            }
-            None if parent_ready => {
-                self.insert(system, &to, sending.properties.kind);
-                let made = self.inventory(system).datasets.get_mut(&to).unwrap();
-                made.properties.partial = Some(partial(to_guid, None));
-            }
-            None => {}
-        }
-    }
-
-    fn below(&mut self, system: SystemId, name: &DatasetName) -> usize {
+    pub(crate) fn below(&mut self, system: SystemId, name: &DatasetName) -> usize {
         self.inventory(system).datasets.keys().filter(|other| *other != name && other.is_within(name)).count()
     }
 
-    fn insert(&mut self, system: SystemId, name: &DatasetName, kind: DatasetKind) {
+    pub(crate) fn insert(&mut self, system: SystemId, name: &DatasetName, kind: DatasetKind) {
         let guid = self.next();
         let mut made = dataset(name.as_str());
         made.properties.guid = Guid::new(guid);
@@ -219,16 +74,53 @@ impl World {
         self.inventory(system).datasets.insert(name.clone(), made);
     }
 
-    /// Plans, does every step, and says how many there were.
+    /// `zfs rename`: what lies below goes along, and clones know their origin by its new name.
+    pub(crate) fn rename(&mut self, system: SystemId, from: &DatasetName, to: &DatasetName) {
+        assert!(from.parent().is_some(), "a pool's root can not be renamed");
+        assert_eq!(from.pool(), to.pool());
+        let parent = to.parent().unwrap();
+        assert!(self.inventory(system).datasets.contains_key(&parent), "{to} has no parent");
+        let datasets = &mut self.inventory(system).datasets;
+        assert!(!datasets.contains_key(to), "{to} exists");
+        let moved: Vec<DatasetName> = datasets.keys().filter(|name| name.is_within(from)).cloned().collect();
+        for old in moved {
+            let mut dataset = datasets.remove(&old).unwrap();
+            let name = to.join(old.strip_prefix(from).unwrap()).unwrap();
+            for other in datasets.values_mut() {
+                rename_origin(other, &old, &name);
+            }
+            rename_origin(&mut dataset, &old, &name);
+            dataset.name = name.clone();
+            datasets.insert(name, dataset);
+        }
+    }
+
+    /// Plans, does every step, and says how many there were. What was seen is remembered for the next plan.
     pub(crate) fn apply_plan(&mut self) -> (usize, Report) {
         let (plan, report) = self.fleet.plan();
+        let remembered =
+            report.replicas.iter().filter_map(|replica| Some((replica.key(), replica.remembered.clone()?)));
+        self.fleet.memory = remembered.collect();
+        let before = self.everything();
         for step in &plan.steps {
             self.apply(step);
         }
+        let after = self.everything();
+        let approved =
+            |guid: &Guid| self.fleet.decisions.iter().any(|decision| decision.may_destroy.contains(guid));
+        let gone: Vec<&Guid> = before.difference(&after).filter(|guid| !approved(guid)).collect();
+        assert!(gone.is_empty(), "nobody has {gone:?} any more, and nobody approved that");
         (plan.steps.len(), report)
     }
 
-    fn apply(&mut self, step: &Step) {
+    /// Every snapshot that is anywhere.
+    pub(crate) fn everything(&self) -> BTreeSet<Guid> {
+        let inventories = self.fleet.systems.values().filter_map(|system| system.inventory.as_ref());
+        let datasets = inventories.flat_map(|inventory| inventory.datasets.values());
+        datasets.flat_map(|dataset| &dataset.snapshots).map(|snapshot| snapshot.guid).collect()
+    }
+
+    pub(crate) fn apply(&mut self, step: &Step) {
         let system = step.target_system;
         match &step.action {
             Action::Send(send) => {
@@ -239,12 +131,40 @@ impl World {
             }
             Action::SetAside { rename_to, .. } => {
                 assert_eq!(self.below(system, &step.target), 0, "{} has datasets below", step.target);
-                assert!(step.target.parent().is_some(), "a pool's root can not be renamed");
-                let mut moved = self.inventory(system).datasets.remove(&step.target).unwrap();
-                moved.name = rename_to.clone();
-                let replaced = self.inventory(system).datasets.insert(rename_to.clone(), moved);
-                assert_eq!(replaced, None, "{rename_to} existed");
+                self.rename(system, &step.target, rename_to);
             }
+            Action::FollowRename { rename_from, .. } => self.rename(system, rename_from, &step.target),
+            Action::RollBack { to, destroys, discards, .. } => {
+                let written = self.target(step).properties.written;
+                assert!(written <= *discards, "{written} bytes were written");
+                self.destroy(step, destroys);
+                let dataset = self.target(step);
+                assert_eq!(dataset.snapshots.last().map(|newest| newest.guid), Some(*to));
+                dataset.properties.written = 0;
+                let newest = dataset.snapshots.last().unwrap().createtxg;
+                dataset.bookmarks.retain(|mark| mark.createtxg <= newest);
+                // One that started from a destroyed snapshot is discarded first.
+                dataset.properties.partial = None;
+            }
+            Action::DestroySnapshots { keeps, destroys, .. } => {
+                assert_eq!(self.target(step).snapshots.last().map(|newest| newest.guid), Some(*keeps));
+                self.destroy(step, destroys);
+            }
+        }
+    }
+
+    fn target(&mut self, step: &Step) -> &mut Dataset {
+        self.inventory(step.target_system).datasets.get_mut(&step.target).unwrap()
+    }
+
+    fn destroy(&mut self, step: &Step, casualties: &[Casualty]) {
+        for casualty in casualties {
+            let name = format!("{}@{}", step.target, casualty.label);
+            assert!(!self.is_cloned(step.target_system, &name), "{name} has clones");
+            let dataset = self.target(step);
+            let place = dataset.snapshots.iter().position(|snapshot| snapshot.guid == casualty.guid).unwrap();
+            let lost = dataset.snapshots.remove(place);
+            assert_eq!((&lost.label, lost.holds), (&casualty.label, 0), "{name}");
         }
     }
 
@@ -262,7 +182,8 @@ impl World {
 
     fn receive(&mut self, step: &Step, send: &Send) {
         let Step { source, target, target_system, .. } = step;
-        let sending = self.inventory(step.source_system).datasets[source].clone();
+        // Another step of the same plan may have moved it away: the executor finds it stale.
+        let Some(sending) = self.inventory(step.source_system).datasets.get(source).cloned() else { return };
         if let Some(guid) = send.discard_partial {
             let dataset = self.inventory(*target_system).datasets.get_mut(target).unwrap();
             assert_eq!(dataset.properties.partial.take().map(|partial| partial.to_guid), Some(guid));
@@ -271,23 +192,35 @@ impl World {
                 self.inventory(*target_system).datasets.remove(target);
             }
         }
-        if send.base.is_none() && !send.resume {
+        let first = send.base.is_none() || send.target_origin.is_some();
+        if first && !send.resume {
             let parent = self.inventory(*target_system).datasets.get(&target.parent().unwrap()).unwrap();
             assert!(!Self::half_made(parent), "{target} below a dataset that is not yet received");
+            assert_eq!(parent.properties.kind, DatasetKind::Filesystem, "{target} below a volume");
             assert!(!self.inventory(*target_system).datasets.contains_key(target), "{target} exists");
             self.insert(*target_system, target, step.kind);
         }
+        if let Some(planned) = &send.target_origin {
+            let origin = &self.inventory(*target_system).datasets[&planned.dataset];
+            assert_eq!(origin.properties.kind, step.kind);
+            let label = origin.snapshot(planned.guid).unwrap().label.clone();
+            assert_eq!(send.base.as_ref().map(|base| base.point().guid), Some(planned.guid));
+            self.target(step).properties.origin = Some(format!("{}@{label}", planned.dataset));
+        }
         let first_txg = self.next();
         self.counter += sending.snapshots.len() as u64;
-        let receiving = self.inventory(*target_system).datasets.get_mut(target).unwrap();
+        let receiving = self.target(step);
         if send.resume {
             let partial = receiving.properties.partial.take().unwrap();
             assert_eq!((partial.to_guid, partial.raw || !send.raw), (send.to.guid, true));
+            assert_eq!(partial.from_guid, send.base.as_ref().map(|base| base.point().guid));
         }
         // Real ZFS refuses a stream while another receive waits to be continued.
         assert_eq!(receiving.properties.partial, None);
         let head = receiving.snapshots.last().map(|head| head.guid);
-        assert_eq!(head, send.base.as_ref().map(|base| base.point().guid));
+        if send.target_origin.is_none() {
+            assert_eq!(head, send.base.as_ref().map(|base| base.point().guid));
+        }
         if head.is_some() {
             assert_eq!(receiving.properties.written, 0, "{target} has been modified");
         }
@@ -301,10 +234,15 @@ impl World {
                 assert!(base.createtxg < send.to.createtxg);
                 to
             }
+            Some(Base::Origin { dataset, point }) => {
+                assert_eq!(sending.properties.origin, Some(format!("{dataset}@{}", point.label)));
+                to
+            }
             _ => to,
         };
         let sent = &sending.snapshots[from..=to];
         assert_eq!(sent.len(), send.snapshots as usize);
+        let receiving = self.target(step);
         for (txg, sent) in (first_txg..).zip(sent) {
             assert!(
                 receiving.snapshots.iter().all(|old| old.label != sent.label),
@@ -313,8 +251,37 @@ impl World {
             );
             let mut received = sent.clone();
             received.createtxg = Txg::new(txg);
+            received.holds = 0;
             receiving.snapshots.push(received);
         }
         receiving.properties.written = 0;
+    }
+
+    pub(crate) fn take_snapshot(&mut self, system: SystemId, number: usize, label: &str) {
+        let guid = self.next();
+        let Some(dataset) = self.dataset(system, number).filter(|dataset| !Self::half_made(dataset)) else {
+            return;
+        };
+        if dataset.snapshots.iter().all(|taken| taken.label.as_str() != label) {
+            let mut taken = snapshot(label, guid, guid);
+            taken.creation = i64::try_from(guid).unwrap();
+            dataset.snapshots.push(taken);
+            dataset.properties.written = 0;
+        }
+    }
+
+    /// True for a member on which datasets come into being: the hub, in a mesh all.
+    pub(crate) fn is_home(&self, system: SystemId) -> bool {
+        system == self.fleet.group.hub || self.fleet.group.mode == GroupMode::Mesh
+    }
+}
+
+fn rename_origin(dataset: &mut Dataset, old: &DatasetName, name: &DatasetName) {
+    let renamed = dataset.properties.origin.as_deref().and_then(|origin| {
+        let (dataset, label) = origin.split_once('@')?;
+        (dataset == old.as_str()).then(|| format!("{name}@{label}"))
+    });
+    if renamed.is_some() {
+        dataset.properties.origin = renamed;
     }
 }

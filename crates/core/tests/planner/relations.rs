@@ -7,12 +7,13 @@ use zfs_sync_core::{
     plan::{Base, Comparison, Relation, compare},
 };
 
-use crate::fleet::parse_dataset;
+use crate::parse::parse_dataset;
 
 fn base_text(base: &Base) -> String {
     match base {
         Base::Snapshot(point) => format!("@{}", point.label),
         Base::Bookmark(point) => format!("#{}", point.label),
+        Base::Origin { dataset, point } => format!("{dataset}@{}", point.label),
     }
 }
 
@@ -24,6 +25,7 @@ fn describe(comparison: &Comparison) -> String {
         snapshot_lag,
         only_on_target,
         dead_partial,
+        gaps,
     } = comparison;
     let relation = match relation {
         Relation::SourceEmpty => "source empty".to_owned(),
@@ -52,6 +54,9 @@ fn describe(comparison: &Comparison) -> String {
     if !only_on_target.is_empty() {
         let labels: Vec<&str> = only_on_target.iter().map(Label::as_str).collect();
         parts.push(format!("only there {}", labels.join(" ")));
+    }
+    if *gaps > 0 {
+        parts.push(format!("gaps {gaps}"));
     }
     if let Some(guid) = dead_partial {
         parts.push(format!("dead {guid}"));

@@ -4,7 +4,7 @@ use zfs_sync_core::{
     guid::{Guid, Txg},
     ids::TransferId,
     inventory::{Dataset, Inventory},
-    plan::{Action, Base, Plan, Running, Send, check, plan},
+    plan::{Action, Base, Casualty, Destroy, Plan, Running, Send, check, plan},
 };
 
 use crate::fleet::{Fleet, dataset, snapshot, system_id};
@@ -16,12 +16,15 @@ fn fleet() -> Fleet {
            tank/b b1:11:1
            tank/c c1:21:1 c2:22:2
            tank/d d1:31:1
+           tank/e e1:41:1 e2:42:2
          system nas2
            backup
            backup/a a1:1:5
            backup/c c1:21:5 partial=22<21
            backup/d x:99:9
-         group g source=nas1 include=tank/* map=tank=backup keep-both",
+           backup/e e1:41:5 y:98:6
+         group g source=nas1 include=tank/* map=tank=backup on-divergence=keep_both
+         decide tank/e follow=nas1 on=nas2 roll_back destroy=98",
     )
 }
 
@@ -47,21 +50,59 @@ fn reported<'a>(fleet: &'a mut Fleet, number: usize, name: &str) -> &'a mut Data
 
 fn run(fleet: &mut Fleet, target: &str) {
     let transfer = TransferId::from_uuid(uuid::Uuid::from_u128(1));
-    fleet.running.push(Running { transfer, target_system: system_id(2), target: target.parse().unwrap() });
+    let target = target.parse().unwrap();
+    fleet.running.push(Running { transfer, target_system: system_id(2), target, renames: false });
 }
 
 type Tamper = fn(&mut Fleet, &mut Plan);
 
-const DIRECTION: &str = "data flows from the source of truth to other members";
+const DIRECTION: &str = "data flows as the group says";
 const FRESH: &str = "nothing is done on missing or old reports";
 const BASE: &str = "an incremental base is on both sides and older than what is sent";
 const PARTIAL: &str = "only the interrupted receive that is there is continued or discarded";
 const PARENTS: &str = "only missing ancestors are created";
 const ASIDE: &str = "a target is set aside alone, to a free name in its pool";
 
-const TAMPERED: [(&str, &str, Tamper); 27] = [
-    ("a snapshot to destroy", "no step destroys", |_, plan| {
-        plan.destroys.push("backup/a@a1".parse().unwrap());
+const LISTED: &str = "what a plan destroys is what its steps destroy";
+const APPROVED: &str =
+    "nothing is moved or destroyed that neither a person nor the group's policy has approved";
+const GUARDED: &str = "what is held, cloned, common, or by policy the last copy is not destroyed";
+const EXACT: &str = "a target goes back to a snapshot of its own, over exactly what is listed";
+
+fn casualties(plan: &mut Plan) -> &mut Vec<Casualty> {
+    let step = plan.steps.iter_mut().find(|step| step.target.as_str() == "backup/e").unwrap();
+    let Action::RollBack { destroys, .. } = &mut step.action else { panic!("backup/e is not rolled back") };
+    destroys
+}
+
+const TAMPERED: [(&str, &str, Tamper); 36] = [
+    ("a snapshot to destroy", LISTED, |_, plan| {
+        let casualty = Casualty::from(&snapshot("a1", 1, 5));
+        plan.destroys.push(Destroy { system: system_id(2), dataset: "backup/a".parse().unwrap(), casualty });
+    }),
+    ("a loss that is not shown", LISTED, |_, plan| plan.destroys.clear()),
+    ("a loss that nobody approved", APPROVED, |fleet, _| fleet.decisions.clear()),
+    ("one loss more than was approved", APPROVED, |fleet, plan| {
+        reported(fleet, 2, "backup/e").snapshots.push(snapshot("z", 97, 7));
+        casualties(plan).insert(0, Casualty::from(&snapshot("z", 97, 7)));
+    }),
+    ("a snapshot that is not on the list", EXACT, |fleet, _| {
+        reported(fleet, 2, "backup/e").snapshots.push(snapshot("z", 97, 7));
+    }),
+    ("more written than is given up", EXACT, |fleet, _| {
+        reported(fleet, 2, "backup/e").properties.written = 1;
+    }),
+    ("a held casualty", GUARDED, |fleet, _| reported(fleet, 2, "backup/e").snapshots[1].holds = 1),
+    ("a casualty with a clone", GUARDED, |fleet, _| {
+        let mut clone = dataset("backup/clone");
+        clone.properties.origin = Some("backup/e@y".into());
+        inventory(fleet, 2).datasets.insert(clone.name.clone(), clone);
+    }),
+    ("a casualty that the source has too", GUARDED, |fleet, _| {
+        reported(fleet, 1, "tank/e").snapshots.push(snapshot("y", 98, 9));
+    }),
+    ("moved away though nobody wants it", APPROVED, |fleet, _| {
+        fleet.group.on_divergence = zfs_sync_core::group::OnDivergence::Stop;
     }),
     ("a step twice", "one step a replica", |_, plan| plan.steps.push(plan.steps[0].clone())),
     ("a disabled group", "a disabled group does nothing", |fleet, _| fleet.group.enabled = false),
@@ -123,7 +164,7 @@ fn tampering_is_found() {
     for (what, rule, tamper) in TAMPERED {
         let mut fleet = fleet();
         let mut plan = fleet.with_input(|input| plan(input).0);
-        assert_eq!(plan.steps.len(), 4);
+        assert_eq!(plan.steps.len(), 5);
         assert_eq!(fleet.with_input(|input| check(&plan, input)), vec![]);
         tamper(&mut fleet, &mut plan);
         let broken = fleet.with_input(|input| check(&plan, input));

@@ -89,6 +89,16 @@ pub(crate) const ACCESS: &[(&str, &str, Needs)] = &[
     ("GET", "/api/v1/sync/groups/{group_id}/states", VIEWER),
     ("GET", "/api/v1/replicas", VIEWER),
     ("GET", "/api/v1/why", VIEWER),
+    ("GET", "/api/v1/conflicts", VIEWER),
+    ("GET", "/api/v1/conflicts/{conflict_id}", VIEWER),
+    // A stored plan does nothing, but what is stored is written on behalf of somebody who may apply it.
+    ("POST", "/api/v1/conflicts/{conflict_id}/plan", OPERATOR),
+    ("POST", "/api/v1/conflicts/{conflict_id}/ignore", OPERATOR),
+    ("GET", "/api/v1/plans/{plan_id}", VIEWER),
+    ("POST", "/api/v1/plans/{plan_id}/apply", OPERATOR),
+    ("GET", "/api/v1/whatif/system-lost/{system}", VIEWER),
+    // A question with a body; it changes nothing.
+    ("POST", "/api/v1/whatif/destroy", VIEWER),
     ("GET", "/api/v1/transfers", VIEWER),
     ("GET", "/api/v1/transfers/{transfer_id}", AnySystemOr(Role::Viewer)),
     ("POST", "/api/v1/transfers/{transfer_id}/cancel", OPERATOR),

@@ -12,7 +12,7 @@ pub(super) async fn pass(state: &AppState) -> Answer<()> {
         state.wake.system(row.executor);
     }
     if !expired.is_empty() {
-        state.wake.groups_changed(expired.iter().map(|row| row.group));
+        state.wake.transfers_changed(&expired);
     }
     Ok(())
 }

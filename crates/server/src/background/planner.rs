@@ -5,17 +5,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::SignedDuration;
 use serde_json::json;
 use zfs_sync_core::{
+    group::SyncGroup,
     ids::{GroupId, SystemId},
+    name::DatasetName,
     time::Timestamp,
 };
-use zfs_sync_store::GroupRow;
+use zfs_sync_store::{ChangedDataset, GroupRow};
 
 use crate::{
     error::Answer,
-    planning::{Fleet, PlanError, enqueue, keep, plan_group},
+    planning::{
+        Changes, Fleet, PlanError, Scope, Settling, enqueue, keep, logical_of, plan_group, settle_decisions,
+    },
     state::AppState,
     views::health,
 };
+
+/// Changed datasets that one pass takes. More wait for the next one, so that a fleet that reports for the first time does not make one
+/// pass of it.
+const MOST_CHANGES: u64 = 10_000;
 
 /// What the last pass saw: hints for what to look at next. Lost with the process, after which everything is looked at.
 #[derive(Debug, Default)]
@@ -23,95 +31,176 @@ pub(crate) struct Planner {
     fresh: BTreeMap<SystemId, bool>,
     health: BTreeMap<SystemId, &'static str>,
     planned_at: BTreeMap<GroupId, Timestamp>,
-    settling: BTreeMap<GroupId, Vec<(SystemId, SystemId, Timestamp)>>,
+    settling: BTreeMap<GroupId, Vec<Settling>>,
+    look_again: BTreeSet<(Timestamp, GroupId, SystemId, DatasetName)>,
 }
 
 impl Planner {
-    /// Plans every group whose answer may have changed.
+    /// Plans everything whose answer may have changed.
     pub(crate) async fn pass(&mut self, state: &AppState) -> Answer<()> {
-        let mut changed = state.wake.take_changed();
-        let outcome = self.look(state, &mut changed).await;
+        let mut whole = state.wake.take_groups();
+        let targets = state.wake.take_targets();
+        let outcome = self.look(state, &mut whole, &targets).await;
         if outcome.is_err() {
             // The hints were taken but not used.
-            for group in changed {
+            for group in whole.into_iter().chain(targets.into_iter().map(|(group, ..)| group)) {
                 self.planned_at.remove(&group);
             }
         }
         outcome
     }
 
-    async fn look(&mut self, state: &AppState, changed: &mut BTreeSet<GroupId>) -> Answer<()> {
+    async fn look(
+        &mut self,
+        state: &AppState,
+        whole: &mut BTreeSet<GroupId>,
+        targets: &BTreeSet<(GroupId, SystemId, DatasetName)>,
+    ) -> Answer<()> {
+        // First, so that what is reported while this pass looks is seen by the next one.
+        let changed = state.store.changed_datasets(MOST_CHANGES).await?;
         let mut fleet = Fleet::load(state).await?;
         self.tell_health(state, &fleet).await;
+        let groups = state.store.groups().await?;
+        let changes = self.changes(state, &fleet, &groups, &changed, targets).await?;
+        self.mark_whole(state, &fleet, &groups, whole);
+        let outcome = self.plan_all(state, &mut fleet, groups, changes, whole).await;
+        if outcome.is_ok() {
+            state.store.forget_changed(&changed).await?;
+            if u64::try_from(changed.len()).is_ok_and(|many| many >= MOST_CHANGES) {
+                state.wake.reported();
+            }
+        }
+        outcome
+    }
+
+    /// What reports, transfers and confirmed transfers have changed.
+    async fn changes(
+        &self,
+        state: &AppState,
+        fleet: &Fleet,
+        groups: &[GroupRow],
+        changed: &[ChangedDataset],
+        targets: &BTreeSet<(GroupId, SystemId, DatasetName)>,
+    ) -> Answer<Changes> {
+        let mut changes = Changes::default();
+        let definitions: Vec<&SyncGroup> = groups.iter().map(|row| &row.group).collect();
+        changes.reported(state, &definitions, changed).await?;
+        for group in definitions {
+            let of_group = targets.iter().filter(|(id, ..)| *id == group.id);
+            for (_, system, target) in of_group {
+                changes.add(group.id, logical_of(group, *system, target));
+            }
+            let due = self.look_again.iter().take_while(|(at, ..)| *at <= fleet.now);
+            for (_, _, system, target) in due.filter(|(_, id, ..)| *id == group.id) {
+                changes.add(group.id, logical_of(group, *system, target));
+            }
+            for end in self.settling.get(&group.id).into_iter().flatten() {
+                if reported(fleet, end.source, end.finished_at)
+                    && reported(fleet, end.target, end.finished_at)
+                {
+                    changes.add(group.id, logical_of(group, end.target, &end.dataset));
+                }
+            }
+        }
+        Ok(changes)
+    }
+
+    /// Adds the groups that have to be planned as a whole: new ones, those whose time has come, those with a member that fell silent or
+    /// speaks again.
+    fn mark_whole(
+        &mut self,
+        state: &AppState,
+        fleet: &Fleet,
+        groups: &[GroupRow],
+        whole: &mut BTreeSet<GroupId>,
+    ) {
         let fresh: BTreeMap<SystemId, bool> =
             fleet.systems.keys().map(|id| (*id, fleet.is_fresh(state, *id))).collect();
         let turned = |id: &SystemId| fresh.get(id) != self.fresh.get(id);
-        let groups = state.store.groups().await?;
-        for row in &groups {
-            if self.is_due(state, &fleet, row) || row.group.members.iter().any(turned) {
-                changed.insert(row.group.id);
+        for row in groups {
+            if self.is_due(state, fleet, row) || row.group.members.iter().any(turned) {
+                whole.insert(row.group.id);
             }
         }
         self.fresh = fresh;
         let known: BTreeSet<GroupId> = groups.iter().map(|row| row.group.id).collect();
         self.planned_at.retain(|id, _| known.contains(id));
         self.settling.retain(|id, _| known.contains(id));
+        self.look_again.retain(|(_, id, ..)| known.contains(id));
+    }
+
+    async fn plan_all(
+        &mut self,
+        state: &AppState,
+        fleet: &mut Fleet,
+        groups: Vec<GroupRow>,
+        mut changes: Changes,
+        whole: &mut BTreeSet<GroupId>,
+    ) -> Answer<()> {
         for row in groups {
-            if changed.contains(&row.group.id) {
-                match self.plan(state, &mut fleet, &row).await {
-                    Ok(()) => {}
-                    // One group's fault must not keep the others from being planned.
-                    Err(error @ (PlanError::Unsafe { .. } | PlanError::Panicked { .. })) => {
-                        let name = &row.group.name;
-                        tracing::error!(
-                            group.name = %name, code = "E_PLAN_UNSAFE", error = &error as &dyn std::error::Error,
-                            "the plan for {name} was refused; nothing was started",
-                        );
-                        self.planned_at.insert(row.group.id, fleet.now);
-                    }
-                    Err(PlanError::Read(error)) => return Err(error),
+            let datasets = changes.take(row.group.id);
+            let scope = if whole.contains(&row.group.id) {
+                Scope::All
+            } else if datasets.is_empty() {
+                continue;
+            } else {
+                Scope::Datasets(datasets)
+            };
+            match self.plan(state, fleet, &row, scope).await {
+                Ok(()) => {}
+                // One group's fault must not keep the others from being planned.
+                Err(error @ (PlanError::Unsafe { .. } | PlanError::Panicked { .. })) => {
+                    let name = &row.group.name;
+                    tracing::error!(
+                        group.name = %name, code = "E_PLAN_UNSAFE", error = &error as &dyn std::error::Error,
+                        "the plan for {name} was refused; nothing was started",
+                    );
+                    self.planned_at.insert(row.group.id, fleet.now);
                 }
-                changed.remove(&row.group.id);
+                Err(PlanError::Read(error)) => return Err(error),
             }
+            whole.remove(&row.group.id);
         }
         Ok(())
     }
 
-    /// True when the group's time has come, or when reports have confirmed a transfer that its last plan still had to wait for.
+    /// True when the group's time has come.
     fn is_due(&self, state: &AppState, fleet: &Fleet, row: &GroupRow) -> bool {
         let Some(planned_at) = self.planned_at.get(&row.group.id) else { return true };
         let period = state.settings.sync_check_interval.as_secs().min(row.sync_interval_seconds.max(1));
         let period = SignedDuration::from_secs(i64::try_from(period).unwrap_or(i64::MAX));
-        if fleet.now.duration_since(*planned_at) >= period {
-            return true;
-        }
-        let reported = |id: &SystemId, at: Timestamp| {
-            fleet.systems.get(id).is_none_or(|system| system.inventory_as_of.is_some_and(|as_of| as_of > at))
-        };
-        self.settling.get(&row.group.id).is_some_and(|ends| {
-            ends.iter().any(|(source, target, at)| reported(source, *at) && reported(target, *at))
-        })
+        fleet.now.duration_since(*planned_at) >= period
     }
 
-    async fn plan(&mut self, state: &AppState, fleet: &mut Fleet, row: &GroupRow) -> Result<(), PlanError> {
+    async fn plan(
+        &mut self,
+        state: &AppState,
+        fleet: &mut Fleet,
+        row: &GroupRow,
+        scope: Scope,
+    ) -> Result<(), PlanError> {
         let group = &row.group;
         let _one_at_a_time = state.planning.lock().await;
-        let mut planned = plan_group(state, fleet, group, BTreeSet::new()).await?;
+        let mut planned = plan_group(state, fleet, group, scope.clone()).await?;
         let mut queued = 0;
-        if group.auto {
-            for (executor, step) in &planned.ready {
-                if enqueue(state, group, *executor, step).await?.is_some() {
-                    queued += 1;
-                }
+        for ready in planned.ready.iter().filter(|ready| ready.by_itself) {
+            if enqueue(state, group, ready).await?.is_some() {
+                queued += 1;
             }
         }
-        if queued > 0 {
+        let settled = settle_decisions(state, group.id, &planned.report.replicas).await?;
+        if queued > 0 || settled {
             // What was just queued is running now; the replicas shall say so.
-            planned = plan_group(state, fleet, group, BTreeSet::new()).await?;
+            planned = plan_group(state, fleet, group, scope.clone()).await?;
         }
-        keep(state, fleet, group, planned.report.replicas).await?;
+        keep(state, fleet, group, &scope, planned.report.replicas).await?;
         self.settling.insert(group.id, planned.settling);
-        self.planned_at.insert(group.id, fleet.now);
+        self.look_again.retain(|(at, id, ..)| *at > fleet.now || *id != group.id);
+        let later = planned.look_again.into_iter();
+        self.look_again.extend(later.map(|(at, system, target)| (at, group.id, system, target)));
+        if scope == Scope::All {
+            self.planned_at.insert(group.id, fleet.now);
+        }
         Ok(())
     }
 
@@ -135,4 +224,9 @@ impl Planner {
         }
         self.health.retain(|id, _| fleet.systems.contains_key(id));
     }
+}
+
+/// True when the system has reported since; one that is gone never will.
+fn reported(fleet: &Fleet, id: SystemId, at: Timestamp) -> bool {
+    fleet.systems.get(&id).is_none_or(|system| system.inventory_as_of.is_some_and(|as_of| as_of > at))
 }

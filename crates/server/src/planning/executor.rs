@@ -3,10 +3,7 @@
 use std::collections::BTreeMap;
 
 use zfs_sync_api::v1::agent::Peer;
-use zfs_sync_core::{
-    ids::SystemId,
-    plan::{Action, Step},
-};
+use zfs_sync_core::{ids::SystemId, plan::Step};
 use zfs_sync_store::SystemRow;
 
 /// What a person must do when nobody can carry a step out.
@@ -16,8 +13,8 @@ pub(crate) const NO_ADDRESS: &str = "Nothing, until one of both systems can be r
 /// The system that carries the step out: the source pushes where the target has an address, otherwise the target pulls.
 pub(crate) fn executor(step: &Step, systems: &BTreeMap<SystemId, SystemRow>) -> Option<SystemId> {
     let Step { source_system, target_system, .. } = step;
-    // A rename concerns the target alone; so does a copy within one system.
-    if source_system == target_system || matches!(step.action, Action::SetAside { .. }) {
+    // What moves no data concerns the target alone; so does a copy within one system.
+    if source_system == target_system || step.action.is_local() {
         return Some(*target_system);
     }
     let has_address = |id| systems.get(id).is_some_and(|system: &SystemRow| system.ssh_hostname.is_some());

@@ -1,20 +1,32 @@
 //! From what is stored to plans, and from plans to queued transfers. What should happen is decided by `core`; here it is given
 //! everything it needs, and what it says is kept.
 
+mod changes;
+mod decisions;
 mod execute;
 mod executor;
+mod facts;
 mod fleet;
 mod group;
 mod keep;
+mod propose;
+mod queue;
+mod refresh;
 mod retry;
 mod still_wanted;
 
 pub(crate) use self::{
+    changes::{Changes, logical_of},
+    decisions::{decisions, settle_decisions},
     execute::{enqueue, execute},
     executor::{NO_ADDRESS, address, executor},
+    facts::Scope,
     fleet::Fleet,
     group::{PlanError, Planned, plan_group},
     keep::keep,
+    propose::propose,
+    queue::Settling,
+    refresh::refresh,
     retry::{AfterFailure, after_failure},
     still_wanted::still_wanted,
 };

@@ -1,24 +1,80 @@
 //! Is a step that was queued a while ago still what its group asks for?
 
-use zfs_sync_core::{group::SyncGroup, plan::Step};
+use zfs_sync_core::{
+    group::{Profile, Strategy, SyncGroup},
+    ids::SystemId,
+    name::DatasetName,
+    plan::{Action, Decision, MakeRoom, Step},
+};
 
 /// `Err` says in words why the step must not start any more.
-pub(crate) fn still_wanted(group: Option<&SyncGroup>, step: &Step) -> Result<(), &'static str> {
+pub(crate) fn still_wanted(
+    group: Option<&SyncGroup>,
+    decisions: &[Decision],
+    step: &Step,
+) -> Result<(), &'static str> {
     let Some(group) = group else { return Err("its group was deleted") };
     if !group.enabled {
         return Err("its group was disabled");
     }
-    if step.source_system != group.source_of_truth {
-        return Err("the group has another source of truth now");
+    if !group.members.contains(&step.source_system) {
+        return Err("the source is no longer a member of the group");
     }
-    if !group.targets().any(|target| target == step.target_system) {
+    if !group.members.contains(&step.target_system) {
         return Err("the target is no longer a member of the group");
     }
-    if !group.selects(&step.source) {
-        return Err("the group no longer selects the dataset");
+    let Some((home, dataset)) = meant(group, step) else {
+        return Err("the group no longer selects the dataset, or maps it to another name now");
+    };
+    let decision = decisions.iter().find(|decision| {
+        decision.home == home && decision.dataset == dataset && decision.targets.contains(&step.target_system)
+    });
+    let receives = group.edges().iter().any(|edge| edge.home == home && edge.target == step.target_system);
+    if decision.is_none() && !receives {
+        return Err("data flows the other way in the group now");
     }
-    if group.map(&step.source).as_ref() != Ok(&step.target) {
-        return Err("the group maps the dataset to another name now");
+    if approved(group, decision, step) {
+        Ok(())
+    } else {
+        Err("nobody asks for this any more: the decision was withdrawn, or the group's policy changed")
     }
-    Ok(())
+}
+
+/// The home and logical dataset that the step is about.
+fn meant(group: &SyncGroup, step: &Step) -> Option<(SystemId, DatasetName)> {
+    let named = |home: SystemId| {
+        let names = group.logical_names(home, &step.target, step.target_system).into_iter();
+        let classic = (group.profile == Profile::Classic).then(|| step.source.clone());
+        names.chain(classic).map(move |dataset| (home, dataset))
+    };
+    group.homes().into_iter().flat_map(named).find(|(home, dataset)| {
+        group.selects(dataset)
+            && group.name_on(*home, dataset, step.source_system).as_ref() == Ok(&step.source)
+    })
+}
+
+/// What makes room or destroys needs somebody's word for as long as it has not started.
+fn approved(group: &SyncGroup, decision: Option<&Decision>, step: &Step) -> bool {
+    let policy = group.on_divergence.strategy();
+    match &step.action {
+        Action::Send(_) => true,
+        Action::FollowRename { .. } => group.follow_renames,
+        // Policies that would roll back set aside where nothing is common.
+        Action::SetAside { target_guid, .. } => {
+            decision.is_some_and(|decision| {
+                decision.how != MakeRoom::RollBackOnly
+                    && decision.may_move.get(&step.target_system).is_none_or(|guid| guid == target_guid)
+            }) || policy.is_some()
+        }
+        Action::RollBack { destroys, .. } => {
+            decision
+                .is_some_and(|decision| destroys.iter().all(|lost| decision.may_destroy.contains(&lost.guid)))
+                || group.allow_destroy && policy.is_some_and(Strategy::is_destructive)
+        }
+        Action::DestroySnapshots { destroys, .. } => {
+            decision
+                .is_some_and(|decision| destroys.iter().all(|lost| decision.may_destroy.contains(&lost.guid)))
+                || group.allow_destroy && group.mirror_deletes.is_some()
+        }
+    }
 }

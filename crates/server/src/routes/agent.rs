@@ -18,7 +18,7 @@ use super::systems::not_found;
 use crate::{
     error::{Answer, ApiError},
     extract::{Body, Id, REPORT_LIMIT},
-    planning::{address, still_wanted},
+    planning::{self, address, still_wanted},
     state::AppState,
 };
 
@@ -61,7 +61,7 @@ pub(super) async fn hello(
     }
     let released = state.store.release_system_leases(id, now).await?;
     state.wake.system(id);
-    state.wake.groups_changed(released.iter().map(|row| row.group));
+    state.wake.transfers_changed(&released);
     Ok(Json(HelloAnswer { released: u32::try_from(released.len()).unwrap_or(u32::MAX) }))
 }
 
@@ -92,6 +92,7 @@ pub(super) async fn report_inventory(
         base: body.base,
         datasets: datasets.collect(),
         removed: body.removed,
+        retention: body.retention,
     };
     let outcome = match state.store.apply_report(id, &report, state.now()).await {
         Ok(outcome) => outcome,
@@ -101,8 +102,7 @@ pub(super) async fn report_inventory(
     let first = before.inventory_as_of.is_none();
     // A report that was asked for confirms a transfer, also when it brings nothing new.
     if outcome.accepted && (outcome.changed || before.report_wanted() || first) {
-        let groups = state.store.groups_of_system(id).await?;
-        state.wake.groups_changed(groups.into_iter().map(|row| row.group.id));
+        state.wake.reported();
     }
     if outcome.accepted && outcome.changed {
         let data = json!({
@@ -167,7 +167,6 @@ async fn lease(state: &AppState, id: SystemId, max: u32) -> Answer<Vec<LeasedTra
     let until = lease_until(state, now)?;
     let mut leased = Vec::new();
     for row in state.store.lease_transfers(id, max, now, until).await? {
-        let group = row.group;
         match prepared(state, &row).await? {
             Ok(transfer) => leased.push(transfer),
             Err(detail) => {
@@ -176,7 +175,7 @@ async fn lease(state: &AppState, id: SystemId, max: u32) -> Answer<Vec<LeasedTra
                 state.store.finish_transfer(row.id, row.generation, &outcome, now).await?;
             }
         }
-        state.wake.groups_changed([group]);
+        state.wake.transfers_changed([&row]);
     }
     Ok(leased)
 }
@@ -184,13 +183,13 @@ async fn lease(state: &AppState, id: SystemId, max: u32) -> Answer<Vec<LeasedTra
 /// What the agent is told, or why the transfer is not started after all.
 async fn prepared(state: &AppState, row: &TransferRow) -> Answer<Result<LeasedTransfer, String>> {
     let group = state.store.group(row.group).await?.map(|row| row.group);
-    if let Err(reason) = still_wanted(group.as_ref(), &row.step) {
+    let decisions = planning::decisions(state, row.group).await?;
+    if let Err(reason) = still_wanted(group.as_ref(), &decisions, &row.step) {
         return Ok(Err(reason.to_owned()));
     }
     let push = row.executor == row.source_system;
     let other = if push { row.target_system } else { row.source_system };
-    let is_alone = row.source_system == row.target_system
-        || matches!(row.step.action, zfs_sync_core::plan::Action::SetAside { .. });
+    let is_alone = row.source_system == row.target_system || row.step.action.is_local();
     let peer = if is_alone {
         None
     } else {

@@ -1,35 +1,32 @@
 //! Sync groups.
 
+mod reader;
+
 use axum::{
     Json,
     extract::{Path, State},
 };
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 use zfs_sync_api::{
     codes::ErrorCode,
     v1::group::{AddMember, CreateGroup, Group, UpdateGroup},
 };
 use zfs_sync_core::{
-    group::{GroupMode, Mapping, MappingError, SyncGroup},
+    group::{GroupMode, SyncGroup},
     ids::{GroupId, SystemId},
-    pattern::DatasetPattern,
 };
 use zfs_sync_store::{Error as StoreError, GroupRow, GroupSettings};
 
+use self::reader::{Pointers, Reader};
 use crate::{
     auth::Actor,
-    error::{Answer, ApiError, Fields},
+    error::{Answer, ApiError},
     extract::{Body, Id, identifier},
     state::AppState,
     views::{self, Directory, show_group},
 };
-
-/// More patterns or members than this come from a script that went wild.
-const MOST_ENTRIES: usize = 10_000;
-/// Ten years.
-const LONGEST_INTERVAL: u64 = 10 * 366 * 24 * 3600;
 
 pub(super) fn not_found(text: impl std::fmt::Display) -> ApiError {
     ApiError::new(ErrorCode::GroupNotFound, format!("Sync group not found: {text}"))
@@ -51,132 +48,6 @@ pub(super) async fn find_group(State(state): State<AppState>, Id(id): Id<GroupId
     views::group(&state, id).await.map(Json)
 }
 
-/// Lists of texts out of a request, parsed; what is wrong is noted.
-struct Reader<'a> {
-    state: &'a AppState,
-    fields: Fields,
-}
-
-impl Reader<'_> {
-    /// A system by id or host name.
-    async fn system(&mut self, pointer: &str, text: &str) -> Answer<Option<SystemId>> {
-        if let Some(row) = views::system_named(self.state, text).await? {
-            return Ok(Some(row.id));
-        }
-        let shown: String = text.chars().take(64).collect();
-        let detail = format!("there is no system `{shown}`; `zfs-sync system list` shows all");
-        self.fields.add(pointer, ErrorCode::SystemNotFound, detail);
-        Ok(None)
-    }
-
-    async fn systems(&mut self, pointer: &str, texts: &[String]) -> Answer<Vec<SystemId>> {
-        let mut systems = Vec::new();
-        if self.fits(pointer, texts) {
-            for (index, text) in texts.iter().enumerate() {
-                systems.extend(self.system(&format!("{pointer}/{index}"), text).await?);
-            }
-        }
-        Ok(systems)
-    }
-
-    fn fits(&mut self, pointer: &str, texts: &[String]) -> bool {
-        let fits = texts.len() <= MOST_ENTRIES;
-        if !fits {
-            self.fields.add(pointer, ErrorCode::ValueRange, format!("at most {MOST_ENTRIES} entries"));
-        }
-        fits
-    }
-
-    fn patterns(&mut self, pointer: &str, texts: &[String]) -> Vec<DatasetPattern> {
-        if !self.fits(pointer, texts) {
-            return Vec::new();
-        }
-        let parsed = texts.iter().enumerate().filter_map(|(index, text)| {
-            self.fields.parse(format!("{pointer}/{index}"), ErrorCode::PatternInvalid, text)
-        });
-        parsed.collect()
-    }
-
-    fn mappings(&mut self, texts: &[String]) -> Vec<Mapping> {
-        let mut mappings = Vec::new();
-        if self.fits("/mappings", texts) {
-            for (index, text) in texts.iter().enumerate() {
-                match text.parse::<Mapping>() {
-                    Ok(mapping) => mappings.push(mapping),
-                    Err(error) => {
-                        let code = match &error {
-                            MappingError::Form => ErrorCode::ValueInvalid,
-                            MappingError::Name { .. } => ErrorCode::NameInvalid,
-                        };
-                        self.fields.add(format!("/mappings/{index}"), code, error.to_string());
-                    }
-                }
-            }
-        }
-        mappings
-    }
-
-    fn interval(&mut self, seconds: u64) -> u64 {
-        if !(1..=LONGEST_INTERVAL).contains(&seconds) {
-            let detail = format!("between 1 and {LONGEST_INTERVAL} seconds");
-            self.fields.add("/sync_interval_seconds", ErrorCode::ValueRange, detail);
-        }
-        seconds
-    }
-
-    fn metadata(&mut self, value: Option<Value>) -> Option<Value> {
-        let value = value.filter(|value| !value.is_null());
-        if value.as_ref().is_some_and(|value| !value.is_object()) {
-            self.fields.add("/extra_metadata", ErrorCode::ValueInvalid, "this is a JSON object, or absent");
-        }
-        value
-    }
-
-    fn description(&mut self, text: Option<String>) -> Option<String> {
-        if text.as_ref().is_some_and(|text| text.chars().count() > 1000) {
-            self.fields.add("/description", ErrorCode::ValueInvalid, "at most 1000 characters");
-        }
-        text
-    }
-
-    /// Everything that was noted, or else what the definition as a whole gets wrong.
-    fn finish(self, group: &SyncGroup, pointers: Pointers) -> Answer<()> {
-        // What could not be parsed is missing from the definition: its problems would only repeat that.
-        self.fields.finish(ErrorCode::GroupInvalid)?;
-        let mut fields = Fields::default();
-        for problem in group.problems() {
-            let code = ErrorCode::from_code(problem.code).unwrap_or(ErrorCode::GroupInvalid);
-            fields.add(pointers.of(&problem.pointer), code, problem.detail);
-        }
-        fields.finish(ErrorCode::GroupInvalid)
-    }
-}
-
-/// How the request names its fields.
-#[derive(Clone, Copy)]
-struct Pointers {
-    systems: &'static str,
-    source_of_truth: &'static str,
-}
-
-impl Pointers {
-    fn new(old_systems: bool, old_source: bool) -> Self {
-        Self {
-            systems: if old_systems { "/system_ids" } else { "/systems" },
-            source_of_truth: if old_source { "/hub_system_id" } else { "/source_of_truth" },
-        }
-    }
-
-    fn of(self, pointer: &str) -> String {
-        match pointer.strip_prefix("/systems") {
-            Some(rest) => format!("{}{rest}", self.systems),
-            None if pointer == "/source_of_truth" => self.source_of_truth.to_owned(),
-            // A mapping is one text in requests.
-            None => pointer.trim_end_matches("/from").trim_end_matches("/to").to_owned(),
-        }
-    }
-}
-
 /// Makes a group; systems by id or host name
 #[utoipa::path(
     post, path = "/sync-groups", tag = "groups", request_body = CreateGroup,
@@ -187,19 +58,17 @@ pub(super) async fn create_group(
     actor: Actor,
     Body(body): Body<CreateGroup>,
 ) -> Answer<(StatusCode, Json<Group>)> {
-    let mut reader = Reader { state: &state, fields: Fields::default() };
     let old_systems = body.systems.is_empty() && body.system_ids.is_some();
-    let old_source = body.source_of_truth.is_none() && body.hub_system_id.is_some();
-    let pointers = Pointers::new(old_systems, old_source);
+    let old_source = body.source_of_truth.is_none() && body.hub.is_none() && body.hub_system_id.is_some();
+    let mut reader = Reader::new(&state, Pointers::new(old_systems, old_source));
     let listed = if old_systems { body.system_ids.unwrap_or_default() } else { body.systems };
-    let members = reader.systems(pointers.systems, &listed).await?;
-    let mut source = None;
-    if let Some(text) = body.source_of_truth.or(body.hub_system_id) {
-        source = reader.system(pointers.source_of_truth, &text).await?;
-    } else {
-        let detail = "name the member whose history the others follow; data flows one way, from it";
-        reader.fields.add(pointers.source_of_truth, ErrorCode::FieldRequired, detail);
-    }
+    let members = reader.systems(reader.pointers.systems, &listed).await?;
+    let first = match body.mode {
+        GroupMode::Chain | GroupMode::Mesh | GroupMode::Local => members.first().copied(),
+        GroupMode::OneWay | GroupMode::ManyToOne => None,
+    };
+    let source_of_truth = body.source_of_truth.or(body.hub_system_id);
+    let hub = reader.hub(body.mode, body.hub, source_of_truth, first).await?;
     // The old service has no selection: a group of its form covers everything.
     let everything =
         if old_systems && body.datasets.is_empty() { vec!["**".to_owned()] } else { body.datasets };
@@ -207,21 +76,26 @@ pub(super) async fn create_group(
         id: GroupId::from_uuid(Uuid::now_v7()),
         name: body.name,
         enabled: body.enabled.unwrap_or(true),
-        mode: GroupMode::OneWay,
-        source_of_truth: source.unwrap_or(SystemId::from_uuid(Uuid::nil())),
+        mode: body.mode,
+        hub: hub.unwrap_or(SystemId::from_uuid(Uuid::nil())),
         members,
         include: reader.patterns("/datasets", &everything),
         exclude: reader.patterns("/exclude", &body.exclude),
-        mappings: reader.mappings(&body.mappings),
+        mappings: reader.mappings("/mappings", &body.mappings),
+        member_mappings: reader.member_mappings(&body.member_mappings).await?,
         auto: body.auto,
         on_divergence: body.on_divergence,
+        allow_destroy: body.allow_destroy,
+        mirror_deletes: body.mirror_deletes,
+        follow_renames: body.follow_renames,
+        profile: body.profile,
     };
     let settings = GroupSettings {
         description: reader.description(body.description),
         extra_metadata: reader.metadata(body.extra_metadata).unwrap_or_else(|| json!({})),
         sync_interval_seconds: body.sync_interval_seconds.map_or(3600, |seconds| reader.interval(seconds)),
     };
-    reader.finish(&group, pointers)?;
+    reader.finish(&group).await?;
     let row = match state.store.insert_group(&group, &settings, state.now()).await {
         Ok(row) => row,
         Err(error) => return Err(refused(&group, error)),
@@ -247,8 +121,7 @@ fn refused(group: &SyncGroup, error: StoreError) -> ApiError {
 /// The answer after a change, which the planner learns of too.
 async fn stored(state: &AppState, row: GroupRow) -> Answer<Json<Group>> {
     state.wake.groups_changed([row.group.id]);
-    let inventory = state.store.inventory(row.group.source_of_truth).await?;
-    let warnings = inventory.map(|inventory| views::doubts(&row.group, &inventory)).unwrap_or_default();
+    let warnings = views::doubts(state, &row.group).await?;
     show_group(state, row, warnings, &Directory::load(state).await?).await.map(Json)
 }
 
@@ -271,21 +144,23 @@ pub(super) async fn update_group(
         existing(&state, id).await?;
     let before = group.clone();
     let mut settings = GroupSettings { description, extra_metadata, sync_interval_seconds };
-    let mut reader = Reader { state: &state, fields: Fields::default() };
-    let pointers = Pointers::new(
-        body.systems.is_none() && body.system_ids.is_some(),
-        body.source_of_truth.is_none() && body.hub_system_id.is_some(),
+    let mut reader = Reader::new(
+        &state,
+        Pointers::new(
+            body.systems.is_none() && body.system_ids.is_some(),
+            body.source_of_truth.is_none() && body.hub.is_none() && body.hub_system_id.is_some(),
+        ),
     );
     if let Some(name) = body.name {
         group.name = name;
     }
+    group.mode = body.mode.unwrap_or(group.mode);
     if let Some(listed) = body.systems.or(body.system_ids) {
-        group.members = reader.systems(pointers.systems, &listed).await?;
+        group.members = reader.systems(reader.pointers.systems, &listed).await?;
     }
-    if let Some(text) = body.source_of_truth.or(body.hub_system_id)
-        && let Some(source) = reader.system(pointers.source_of_truth, &text).await?
-    {
-        group.source_of_truth = source;
+    let source_of_truth = body.source_of_truth.or(body.hub_system_id);
+    if let Some(hub) = reader.hub(group.mode, body.hub, source_of_truth, Some(group.hub)).await? {
+        group.hub = hub;
     }
     if let Some(texts) = body.datasets {
         group.include = reader.patterns("/datasets", &texts);
@@ -294,11 +169,18 @@ pub(super) async fn update_group(
         group.exclude = reader.patterns("/exclude", &texts);
     }
     if let Some(texts) = body.mappings {
-        group.mappings = reader.mappings(&texts);
+        group.mappings = reader.mappings("/mappings", &texts);
+    }
+    if let Some(by_name) = body.member_mappings {
+        group.member_mappings = reader.member_mappings(&by_name).await?;
     }
     group.enabled = body.enabled.unwrap_or(group.enabled);
     group.auto = body.auto.unwrap_or(group.auto);
     group.on_divergence = body.on_divergence.unwrap_or(group.on_divergence);
+    group.allow_destroy = body.allow_destroy.unwrap_or(group.allow_destroy);
+    group.mirror_deletes = body.mirror_deletes.unwrap_or(group.mirror_deletes);
+    group.follow_renames = body.follow_renames.unwrap_or(group.follow_renames);
+    group.profile = body.profile.unwrap_or(group.profile);
     if let Some(text) = reader.description(body.description) {
         settings.description = Some(text).filter(|text| !text.is_empty());
     }
@@ -308,7 +190,7 @@ pub(super) async fn update_group(
     if let Some(seconds) = body.sync_interval_seconds {
         settings.sync_interval_seconds = reader.interval(seconds);
     }
-    reader.finish(&group, pointers)?;
+    reader.finish(&group).await?;
     replace(&state, &actor, "group.update", &before, &group, &settings).await
 }
 
@@ -363,14 +245,15 @@ pub(super) async fn add_member(
     Body(body): Body<AddMember>,
 ) -> Answer<Json<Group>> {
     let row = existing(&state, id).await?;
-    let mut reader = Reader { state: &state, fields: Fields::default() };
+    let mut reader = Reader::new(&state, Pointers::new(false, false));
     let system = reader.system("/system_id", &body.system_id).await?;
-    reader.fields.finish(ErrorCode::GroupInvalid)?;
+    std::mem::take(&mut reader.fields).finish(ErrorCode::GroupInvalid)?;
     let Some(system) = system.filter(|system| !row.group.members.contains(system)) else {
         return stored(&state, row).await;
     };
     let mut group = row.group.clone();
     group.members.push(system);
+    reader.finish(&group).await?;
     replace(&state, &actor, "group.add_member", &row.group, &group, &settings_of(&row)).await
 }
 
@@ -397,8 +280,8 @@ pub(super) async fn remove_member(
     let mut group = row.group.clone();
     group.members.retain(|id| *id != member);
     if group.members.len() < row.group.members.len() {
-        let reader = Reader { state: &state, fields: Fields::default() };
-        reader.finish(&group, Pointers::new(false, false))?;
+        group.member_mappings.remove(&member);
+        Reader::new(&state, Pointers::new(false, false)).finish(&group).await?;
         let _ =
             replace(&state, &actor, "group.remove_member", &row.group, &group, &settings_of(&row)).await?;
     }

@@ -12,7 +12,7 @@ use zfs_sync_core::{
     ids::{GroupId, SystemId},
     plan::{Action, Reason, Send, Step},
 };
-use zfs_sync_store::SystemRow;
+use zfs_sync_store::{ReplicaFilter, SystemRow};
 
 use crate::{
     command_line,
@@ -35,7 +35,7 @@ pub(super) struct InstructionsQuery {
     include_commands: Option<bool>,
 }
 
-/// What a system should send or will be sent, computed now; changes nothing
+/// What a system should send or will be sent, by its newest reports; starts nothing
 #[utoipa::path(
     get, path = "/sync/instructions/{system_id}", tag = "sync",
     params(("system_id" = uuid::Uuid, Path), InstructionsQuery), responses((status = 200, body = Instructions)),
@@ -48,11 +48,16 @@ pub(super) async fn get_instructions(
     let mut groups = state.store.groups_of_system(asker).await?;
     groups.retain(|row| row.group.enabled && query.sync_group_id.is_none_or(|id| id == row.group.id));
     let mut fleet = Fleet::load(&state).await?;
+    let definitions: Vec<&SyncGroup> = groups.iter().map(|row| &row.group).collect();
+    planning::refresh(&state, &mut fleet, &definitions).await?;
     let (mut datasets, mut actions, mut diagnostics) = (Vec::new(), Vec::new(), Vec::new());
     let mut from_groups = BTreeSet::new();
     for row in &groups {
-        let planned = planning::plan_group(&state, &mut fleet, &row.group, BTreeSet::new()).await?;
-        for step in planned.plan.steps.iter().filter(|step| concerns(asker, step)) {
+        let filter =
+            ReplicaFilter { group: Some(row.group.id), system: Some(asker), ..ReplicaFilter::default() };
+        let replicas = state.store.replicas(&filter).await?;
+        let steps = replicas.iter().filter_map(|replica| replica.report.step.as_ref());
+        for step in steps.filter(|step| concerns(asker, step)) {
             let systems = (fleet.systems.get(&step.source_system), fleet.systems.get(&step.target_system));
             let (Action::Send(send), (Some(source), Some(target))) = (&step.action, systems) else {
                 continue;
@@ -63,9 +68,8 @@ pub(super) async fn get_instructions(
                 from_groups.insert(row.group.id.as_uuid());
             }
         }
-        for replica in &planned.report.replicas {
-            let concerned = asker == replica.source_system || asker == replica.target_system;
-            if let (true, Some(reason)) = (concerned && replica.step.is_none(), replica.reason) {
+        for replica in replicas.iter().map(|row| &row.report) {
+            if let (true, Some(reason)) = (replica.step.is_none(), replica.reason) {
                 let level = if reason == Reason::NoNewSnapshot { "info" } else { "warning" };
                 let message = format!("{}: {}", reason.code(), replica.next);
                 diagnostics.push(json!({ "level": level, "message": message, "dataset": replica.source }));

@@ -2,17 +2,20 @@
 
 mod agent;
 mod codes;
+pub(crate) mod conflicts;
 mod enrolment;
 mod events;
 mod groups;
 mod health;
 mod instructions;
 mod keys;
+pub(crate) mod plans;
 mod replicas;
 mod states;
 mod sync;
 mod systems;
 mod transfers;
+mod whatif;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -52,6 +55,14 @@ pub(crate) fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(sync::execute_group))
         .routes(routes!(replicas::list_replicas))
         .routes(routes!(replicas::explain_replica))
+        .routes(routes!(conflicts::list_conflicts))
+        .routes(routes!(conflicts::find_conflict))
+        .routes(routes!(conflicts::propose_plan))
+        .routes(routes!(conflicts::ignore_conflict))
+        .routes(routes!(plans::find_plan))
+        .routes(routes!(plans::apply_plan))
+        .routes(routes!(whatif::lose_system))
+        .routes(routes!(whatif::destroy_snapshots))
         .routes(routes!(transfers::list_transfers))
         .routes(routes!(transfers::find_transfer))
         .routes(routes!(transfers::cancel_transfer))

@@ -32,7 +32,7 @@ pub(super) async fn list_replicas(
     Params(query): Params<ReplicaQuery>,
 ) -> Answer<Json<Vec<Replica>>> {
     let group = match query.group {
-        Some(text) => Some(group_in_query(&state, &text).await?),
+        Some(text) => Some(group_in_query(&state, "?group", &text).await?),
         None => None,
     };
     views::replicas(&state, group).await.map(Json)

@@ -1,23 +1,26 @@
 //! Checking, planning and executing a group.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, extract::State};
 use serde_json::json;
 use zfs_sync_api::{
     codes::ErrorCode,
-    v1::sync::{CheckAnswer, ExecuteAnswer, PlanAnswer, PlanRequest, PlannedStep},
+    v1::sync::{Change, CheckAnswer, ExecuteAnswer, PlanAnswer, PlanRequest, Standing},
 };
-use zfs_sync_core::plan::{KeepBoth, ReplicaState};
-use zfs_sync_store::GroupRow;
+use zfs_sync_core::{
+    group::Strategy,
+    ids::{GroupId, TransferId},
+    plan::{ReplicaKey, ReplicaReport, ReplicaState},
+};
+use zfs_sync_store::{GroupRow, ReplicaFilter, ReplicaRow};
 
-use super::groups;
+use super::{conflicts, groups, plans};
 use crate::{
     auth::Actor,
-    command_line,
     error::{Answer, ApiError},
     extract::{OptionalBody, Segment},
-    planning::{self, Fleet, Planned},
+    planning::{self, Fleet, Planned, Scope},
     state::AppState,
     views::{self, Directory},
 };
@@ -36,18 +39,21 @@ async fn warnings(
     fleet: &mut Fleet,
     row: &GroupRow,
 ) -> Answer<Vec<zfs_sync_api::v1::group::Note>> {
-    let inventory = fleet.inventory(state, row.group.source_of_truth).await?;
-    Ok(inventory.map(|inventory| views::doubts(&row.group, &inventory)).unwrap_or_default())
+    let mut inventories = Vec::new();
+    for home in row.group.homes() {
+        inventories.extend(fleet.inventory(state, home).await?);
+    }
+    Ok(views::doubts_of(&row.group, &inventories.iter().map(Arc::as_ref).collect::<Vec<_>>()))
 }
 
-/// Replicas that a person wants set aside, each checked to be one of the group's.
+/// Replicas that a person wants set aside, each one of the group's and in conflict.
 async fn keep_both(
     state: &AppState,
     row: &GroupRow,
     texts: &[String],
     planned: &Planned,
-) -> Answer<BTreeSet<KeepBoth>> {
-    let mut decided = BTreeSet::new();
+) -> Answer<Vec<ReplicaKey>> {
+    let mut decided: Vec<ReplicaKey> = Vec::new();
     for (index, text) in texts.iter().enumerate() {
         let pointer = format!("/keep_both/{index}");
         let (dataset, system) = views::selector(text, &pointer)?;
@@ -55,33 +61,74 @@ async fn keep_both(
             let detail = format!("there is no system {system}");
             return Err(ApiError::at(pointer, ErrorCode::SystemNotFound, detail));
         };
-        let matching = planned.report.replicas.iter().filter(|replica| {
-            replica.target_system == system.id && (replica.target == dataset || replica.source == dataset)
-        });
-        let targets: Vec<_> =
-            matching.map(|replica| KeepBoth { system: system.id, target: replica.target.clone() }).collect();
-        if targets.is_empty() {
+        let matching: Vec<&ReplicaReport> = planned
+            .report
+            .replicas
+            .iter()
+            .filter(|replica| {
+                let names = [&replica.target, &replica.source, &replica.dataset];
+                replica.target_system == system.id && names.contains(&&dataset)
+            })
+            .collect();
+        if matching.is_empty() {
             let detail =
                 format!("group {} has no replica of {dataset} on {}", row.group.name, system.hostname);
             return Err(ApiError::at(pointer, ErrorCode::ReplicaNotFound, detail));
         }
-        decided.extend(targets);
+        let in_conflict = matching.into_iter().filter(|replica| replica.conflict.is_some());
+        let keys: Vec<ReplicaKey> = in_conflict.map(ReplicaReport::key).collect();
+        if keys.is_empty() {
+            let detail = format!(
+                "{dataset} on {} is not in conflict, so there are no two histories to keep; nothing was started",
+                system.hostname
+            );
+            return Err(ApiError::at(pointer, ErrorCode::NoConflict, detail));
+        }
+        for key in keys {
+            if !decided.contains(&key) {
+                decided.push(key);
+            }
+        }
     }
     Ok(decided)
 }
 
-async fn planned(
-    state: &AppState,
-    fleet: &mut Fleet,
-    row: &GroupRow,
-    request: &PlanRequest,
-) -> Answer<Planned> {
-    let first = planning::plan_group(state, fleet, &row.group, BTreeSet::new()).await?;
-    if request.keep_both.is_empty() {
-        return Ok(first);
+/// What was kept of each replica when the group was last planned, and what is new.
+fn changes(before: Vec<ReplicaRow>, after: &[ReplicaReport], directory: &Directory) -> Vec<Change> {
+    let mut before: BTreeMap<ReplicaKey, ReplicaRow> =
+        before.into_iter().map(|row| (row.key(), row)).collect();
+    let was = |row: &ReplicaRow| Standing { state: row.state, reason: row.reason.clone() };
+    let is = |replica: &ReplicaReport| Standing {
+        state: replica.state,
+        reason: replica.reason.map(|reason| reason.code().to_owned()),
+    };
+    let mut changes = Vec::new();
+    for replica in after {
+        let (old, new) = (before.remove(&replica.key()).as_ref().map(was), Some(is(replica)));
+        if old != new {
+            changes.push(Change {
+                dataset: replica.dataset.to_string(),
+                target_system: directory.hostname(replica.target_system),
+                target: replica.target.to_string(),
+                before: old,
+                after: new,
+            });
+        }
     }
-    let decided = keep_both(state, row, &request.keep_both, &first).await?;
-    Ok(planning::plan_group(state, fleet, &row.group, decided).await?)
+    let gone = before.into_values().map(|row| Change {
+        dataset: row.dataset.to_string(),
+        target_system: directory.hostname(row.target_system),
+        target: row.target.to_string(),
+        before: Some(was(&row)),
+        after: None,
+    });
+    changes.extend(gone);
+    changes.sort_by(|a, b| (&a.dataset, &a.target_system).cmp(&(&b.dataset, &b.target_system)));
+    changes
+}
+
+async fn kept(state: &AppState, group: GroupId) -> Answer<Vec<ReplicaRow>> {
+    Ok(state.store.replicas(&ReplicaFilter { group: Some(group), ..ReplicaFilter::default() }).await?)
 }
 
 /// Plans a group now and says how it stands; starts nothing
@@ -96,12 +143,12 @@ pub(super) async fn check_group(
     let row = named(&state, &group).await?;
     let _one_at_a_time = state.planning.lock().await;
     let mut fleet = Fleet::load(&state).await?;
-    let planned = planning::plan_group(&state, &mut fleet, &row.group, BTreeSet::new()).await?;
+    let planned = planning::plan_group(&state, &mut fleet, &row.group, Scope::All).await?;
     let warnings = warnings(&state, &mut fleet, &row).await?;
     let suppressed = planned.not_acted_on();
-    planning::keep(&state, &fleet, &row.group, planned.report.replicas).await?;
+    planning::keep(&state, &fleet, &row.group, &Scope::All, planned.report.replicas).await?;
     let replicas = views::replicas(&state, Some(row.group.id)).await?;
-    let mut counts = std::collections::BTreeMap::new();
+    let mut counts = BTreeMap::new();
     for replica in &replicas {
         *counts.entry(replica.state.as_str().to_owned()).or_default() += 1;
     }
@@ -131,26 +178,37 @@ pub(super) async fn plan_group(
     OptionalBody(body): OptionalBody<PlanRequest>,
 ) -> Answer<Json<PlanAnswer>> {
     let row = named(&state, &group).await?;
+    let request = body.unwrap_or_default();
     let mut fleet = Fleet::load(&state).await?;
-    let planned = planned(&state, &mut fleet, &row, &body.unwrap_or_default()).await?;
+    let planned = planning::plan_group(&state, &mut fleet, &row.group, Scope::All).await?;
+    let mut steps = planned.plan.steps.clone();
+    let mut destroys = planned.plan.destroys.clone();
+    // What the decisions would do that `execute` is to take, in front of the rest.
+    for key in keep_both(&state, &row, &request.keep_both, &planned).await?.into_iter().rev() {
+        let proposal = planning::propose(&state, &mut fleet, &row.group, &key, Strategy::KeepBoth).await?;
+        let proposal = proposal.map_err(|refusal| conflicts::refused(Strategy::KeepBoth, &refusal))?;
+        steps.splice(
+            0..0,
+            proposal.plan.steps.into_iter().filter(|step| step.target_system == key.target_system),
+        );
+        destroys.extend(proposal.plan.destroys);
+    }
     let warnings = warnings(&state, &mut fleet, &row).await?;
     let directory = Directory::load(&state).await?;
-    let steps = planned.plan.steps.iter().map(|step| PlannedStep {
-        source_system: directory.hostname(step.source_system),
-        target_system: directory.hostname(step.target_system),
-        source: step.source.to_string(),
-        target: step.target.to_string(),
-        summary: views::summary(step, &directory),
-        commands: command_line::of_step(step, &directory.systems),
-    });
+    let changes = if request.diff {
+        Some(changes(kept(&state, row.group.id).await?, &planned.report.replicas, &directory))
+    } else {
+        None
+    };
     Ok(Json(PlanAnswer {
         group_id: row.group.id.as_uuid(),
         group: row.group.name.clone(),
-        steps: steps.collect(),
-        destroys: planned.plan.destroys.iter().map(ToString::to_string).collect(),
+        steps: steps.iter().map(|step| views::planned_step(step, &directory)).collect(),
+        destroys: destroys.iter().map(|destroy| views::destroyed(destroy, &directory)).collect(),
         suppressed: planned.suppressed(),
         fingerprint: planned.plan.fingerprint.0,
         warnings,
+        changes,
     }))
 }
 
@@ -170,27 +228,44 @@ pub(super) async fn execute_group(
     let row = named(&state, &group).await?;
     let _one_at_a_time = state.planning.lock().await;
     let mut fleet = Fleet::load(&state).await?;
-    let planned = planned(&state, &mut fleet, &row, &request).await?;
+    let planned = planning::plan_group(&state, &mut fleet, &row.group, Scope::All).await?;
     if request.fingerprint.as_ref().is_some_and(|seen| *seen != planned.plan.fingerprint.0) {
         let detail = "things have changed since the plan was made; nothing was started";
         return Err(
             ApiError::at("/fingerprint", ErrorCode::PlanStale, detail).hint("look at the new plan first")
         );
     }
-    let executed = planning::execute(&state, &mut fleet, &row.group, &planned).await?;
+    // All that is wrong with the request is told before anything is decided.
+    let keys = keep_both(&state, &row, &request.keep_both, &planned).await?;
+    let mut queued: Vec<TransferId> = Vec::new();
+    for key in &keys {
+        let group = &row.group;
+        let plan =
+            conflicts::store_proposal(&state, &mut fleet, &actor, group, key, Strategy::KeepBoth).await?;
+        queued.extend(plans::apply(&state, &mut fleet, &actor, group, plan).await?.queued);
+    }
+    let planned = if keys.is_empty() {
+        planned
+    } else {
+        planning::plan_group(&state, &mut fleet, &row.group, Scope::All).await?
+    };
+    let executed = planning::execute(&state, &mut fleet, &row.group, &Scope::All, &planned).await?;
     let suppressed = executed.planned.suppressed();
-    planning::keep(&state, &fleet, &row.group, executed.planned.report.replicas).await?;
+    planning::keep(&state, &fleet, &row.group, &Scope::All, executed.planned.report.replicas).await?;
     state.wake.groups_changed([row.group.id]);
+    // What a decision started runs by now.
+    let started = u32::try_from(queued.len()).unwrap_or(u32::MAX);
+    queued.extend(executed.queued);
     let detail = json!({
-        "queued": executed.queued,
+        "queued": queued,
         "keep_both": request.keep_both,
         "fingerprint": planned.plan.fingerprint.0,
     });
     state.audit(&actor, "group.execute", format!("group:{}", row.group.name), detail).await;
     Ok(Json(ExecuteAnswer {
         group_id: row.group.id.as_uuid(),
-        queued: executed.queued,
-        already_running: executed.already_running,
+        queued,
+        already_running: executed.already_running.saturating_sub(started),
         suppressed,
     }))
 }

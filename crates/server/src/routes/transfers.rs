@@ -73,7 +73,7 @@ pub(super) async fn list_transfers(
         ..TransferFilter::default()
     };
     if let Some(text) = query.group {
-        filter.group = Some(group_in_query(&state, &text).await?);
+        filter.group = Some(group_in_query(&state, "?group", &text).await?);
     }
     if let Some(text) = query.system {
         filter.system = Some(system_in_query(&state, &text).await?);
@@ -93,18 +93,19 @@ pub(super) async fn list_transfers(
 }
 
 /// The group that a query names.
-pub(super) async fn group_in_query(state: &AppState, text: &str) -> Answer<GroupId> {
+pub(super) async fn group_in_query(state: &AppState, pointer: &str, text: &str) -> Answer<GroupId> {
     let row = match text.parse() {
         Ok(id) => state.store.group(id).await?,
         Err(_) => state.store.group_by_name(text).await?,
     };
     let row = row.ok_or_else(|| {
-        ApiError::at("?group", ErrorCode::GroupNotFound, format!("there is no sync group {text}"))
+        ApiError::at(pointer, ErrorCode::GroupNotFound, format!("there is no sync group {text}"))
     })?;
     Ok(row.group.id)
 }
 
-async fn system_in_query(state: &AppState, text: &str) -> Answer<SystemId> {
+/// The system that a query names.
+pub(super) async fn system_in_query(state: &AppState, text: &str) -> Answer<SystemId> {
     let row = views::system_named(state, text).await?;
     let row = row.ok_or_else(|| {
         ApiError::at("?system", ErrorCode::SystemNotFound, format!("there is no system {text}"))
@@ -202,7 +203,7 @@ async fn changed(state: &AppState, row: &TransferRow) {
     });
     state.events.publish("transfer_changed", data).await;
     state.wake.system(row.executor);
-    state.wake.groups_changed([row.group]);
+    state.wake.transfers_changed([row]);
 }
 
 /// The transfer that an agent speaks of, which must be its own.

@@ -1,8 +1,9 @@
 //! Our own client against our own server: every method finds its operation and understands the answer.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -18,7 +19,9 @@ use zfs_sync_api::{
     },
 };
 use zfs_sync_core::{
+    name::DatasetName,
     plan::ReplicaState,
+    retention::Retention,
     time::{Clock as _, ManualClock},
 };
 use zfs_sync_store::Store;
@@ -52,7 +55,13 @@ async fn enrol(admin: &Client, base: &Url, hostname: &str) -> (Enrolled, Client)
 fn report(datasets: &[(&str, &[u64])]) -> InventoryReport {
     let datasets =
         datasets.iter().map(|(name, snapshots)| serde_json::from_value(dataset(name, snapshots)).unwrap());
-    InventoryReport { sequence: 1, base: None, datasets: datasets.collect(), removed: Vec::new() }
+    InventoryReport {
+        sequence: 1,
+        base: None,
+        datasets: datasets.collect(),
+        removed: Vec::new(),
+        retention: None,
+    }
 }
 
 #[track_caller]
@@ -69,7 +78,7 @@ async fn every_method_finds_its_operation() {
     let key = bootstrap_admin(&store, folder.path(), clock.now()).await.unwrap().unwrap().key;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let shutdown = CancellationToken::new();
-    let options = Options { listener, store, clock, settings: Settings::default() };
+    let options = Options { listener, store: store.clone(), clock, settings: Settings::default() };
     let server = Server::start(options, shutdown.clone()).await.unwrap();
     let base = Url::parse(&format!("http://{}", server.address())).unwrap();
     let admin = client(&base, key.expose_secret());
@@ -111,9 +120,13 @@ async fn every_method_finds_its_operation() {
     let change = UpdateGroup { description: Some("films".into()), ..UpdateGroup::default() };
     assert_eq!(admin.update_group(group, &change).await.unwrap().description.as_deref(), Some("films"));
 
-    assert!(
-        source.report_inventory(nas1.system_id, &report(&[("tank/media", &[1])])).await.unwrap().accepted
-    );
+    let retention = json!({ "tank/media": {
+        "tool": "sanoid", "autoprune": true, "frequently": 0, "hourly": 36, "daily": 30, "weekly": 0, "monthly": 3, "yearly": 0,
+    } });
+    let retention: BTreeMap<DatasetName, Retention> = serde_json::from_value(retention).unwrap();
+    let media = InventoryReport { retention: Some(retention.clone()), ..report(&[("tank/media", &[1])]) };
+    assert!(source.report_inventory(nas1.system_id, &media).await.unwrap().accepted);
+    assert_eq!(store.retention_policies(nas1.system_id, None).await.unwrap(), retention);
     assert!(target.report_inventory(nas2.system_id, &report(&[("backup", &[])])).await.unwrap().accepted);
     assert_eq!(admin.check_group(group).await.unwrap().replicas[0].state, ReplicaState::NeverSeeded);
     let plan = admin.plan_group(group, &PlanRequest::default()).await.unwrap();

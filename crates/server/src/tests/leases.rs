@@ -128,10 +128,8 @@ async fn a_waiting_agent_is_answered_as_soon_as_there_is_work() {
     let witness = Witness::start().await;
     let (nas1, _) = witness.pair(true).await;
     let waiting = witness.agent(&nas1, "lease", json!({ "max": 1, "wait_ms": 30_000 }));
-    let working = async {
-        // The first look of the other side is over when its sign of life is stored; planning comes after it or before it.
-        witness.plan().await;
-    };
+    // The first look of the other side is over when its sign of life is stored; planning comes after it or before it.
+    let working = Box::pin(witness.plan());
     let waited = tokio::time::timeout(Duration::from_secs(20), async { tokio::join!(waiting, working).0 });
     let answer = waited.await.expect("answered long before the wait is over").fine();
     assert_eq!(answer["transfers"].as_array().unwrap().len(), 1);

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod client;
+mod conflicts;
 mod description;
 mod enrolment;
 mod events;
@@ -10,6 +11,8 @@ mod keys;
 mod leases;
 mod old_clients;
 mod planning;
+mod plans;
 mod serving;
 mod strangers;
 mod systems;
+mod whatif;

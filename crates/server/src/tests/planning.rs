@@ -1,6 +1,9 @@
 //! From reports to states and steps.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
+use zfs_sync_store::GroupSettings;
 
 use crate::{
     background::Planner,
@@ -17,7 +20,7 @@ async fn reports_wake_the_planner_which_queues_what_is_to_be_done() {
     let leased = witness.lease(&nas1).await;
     assert_eq!(leased.len(), 1);
     witness.result(&nas1, &leased[0], json!({ "outcome": "stale", "detail": "moved" })).await.fine();
-    assert!(!witness.state.wake.take_changed().is_empty(), "a result makes the group look again");
+    assert!(!witness.state.wake.take_targets().is_empty(), "a result makes the planner look again");
     witness.report(&nas1, &[("tank", &[]), ("tank/media", &[1, 2])]).await;
     planner.pass(&witness.state).await.unwrap();
     assert_eq!(witness.lease(&nas1).await.len(), 1);
@@ -132,10 +135,14 @@ async fn replicas_whose_source_pool_is_gone_stay_and_are_unknown() {
     witness.report(&nas1, &[("tank", &[]), ("tank/media", &[1])]).await;
     witness.plan().await;
     assert_eq!(witness.replicas().await[0].1, "in_sync");
-    // Without the dataset the pool says that somebody took it away.
+    // Without the dataset the pool says that somebody took it away: the replica is what is left of it.
     witness.report(&nas1, &[("tank", &[])]).await;
     witness.plan().await;
-    assert_eq!(witness.replicas().await, []);
+    let orphaned = [("backup/media@nas2".into(), "diverged".into(), "R_ORPHANED".into())];
+    assert_eq!(witness.replicas().await, orphaned);
+    witness.report(&nas2, &[("backup", &[])]).await;
+    witness.plan().await;
+    assert_eq!(witness.replicas().await, [], "nothing is left to speak of");
 }
 
 #[tokio::test]
@@ -147,9 +154,14 @@ async fn two_groups_do_not_take_turns_in_one_target() {
     witness
         .group(json!({
             "name": "second", "systems": ["nas1", "nas2"], "source_of_truth": "nas1", "datasets": ["tank/films"],
-            "mappings": ["tank/films=backup/media"], "auto": true, "on_divergence": "keep_both",
+            "mappings": ["tank/films=backup/films"], "auto": true, "on_divergence": "keep_both",
         }))
         .await;
+    // Creation refuses such a pair; what patterns can not tell is left to the planner.
+    let row = witness.state.store.group_by_name("second").await.unwrap().unwrap();
+    let mut group = row.group;
+    group.mappings = vec!["tank/films=backup/media".parse().unwrap()];
+    witness.state.store.update_group(&group, &GroupSettings::default(), witness.state.now()).await.unwrap();
     witness.plan().await;
     let mut reasons: Vec<_> = witness.replicas().await.into_iter().map(|replica| replica.2).collect();
     reasons.sort_unstable();
@@ -157,6 +169,66 @@ async fn two_groups_do_not_take_turns_in_one_target() {
     let leased = witness.lease(&nas1).await;
     assert_eq!(leased.len(), 1, "{leased:?}");
     assert_eq!(leased[0]["step"]["source"], "tank/media", "the older group goes on");
+}
+
+#[tokio::test]
+async fn only_what_has_changed_is_planned_again() {
+    let witness = Witness::start().await;
+    let (nas1, nas2) = (witness.enrol("nas1").await, witness.enrol("nas2").await);
+    witness
+        .group(json!({
+            "name": "all", "systems": ["nas1", "nas2"], "source_of_truth": "nas1", "datasets": ["tank/**"],
+            "exclude": ["tank"], "mappings": ["tank=backup"], "auto": false,
+        }))
+        .await;
+    let both: [(&str, &[u64]); 3] = [("tank", &[]), ("tank/films", &[1]), ("tank/music", &[11])];
+    witness.report(&nas1, &both).await;
+    witness.report(&nas2, &[("backup", &[]), ("backup/films", &[1]), ("backup/music", &[11])]).await;
+    let mut planner = Planner::default();
+    planner.pass(&witness.state).await.unwrap();
+    let group = witness.state.store.groups().await.unwrap().remove(0).group.id;
+    let films = BTreeSet::from(["tank/films".parse().unwrap()]);
+    // Somebody removes one row that the planner has stored; only planning that dataset brings it back.
+    witness.state.store.store_replicas(group, Some(&films), &[], witness.state.now()).await.unwrap();
+    let delta = async |name: &str, snapshots: &[u64]| {
+        let row = witness.state.store.system(nas1.id).await.unwrap().unwrap();
+        let base = row.inventory_sequence.unwrap();
+        let delta = json!({ "sequence": base + 1, "base": base, "datasets": [dataset(name, snapshots)] });
+        assert_eq!(witness.agent(&nas1, "inventory", delta).await.fine()["accepted"], true);
+    };
+    witness.advance(1);
+    delta("tank/music", &[11, 12]).await;
+    planner.pass(&witness.state).await.unwrap();
+    let music = ("backup/music@nas2".into(), "behind".into(), "R_MANUAL_MODE".into());
+    assert_eq!(witness.replicas().await, [music], "the other dataset was not looked at");
+    delta("tank/films", &[1, 2]).await;
+    planner.pass(&witness.state).await.unwrap();
+    assert_eq!(witness.replicas().await.len(), 2);
+    assert_eq!(witness.state.store.changed_datasets(10).await.unwrap(), [], "all changes are done with");
+}
+
+#[tokio::test]
+async fn a_child_follows_when_its_parent_has_arrived() {
+    let witness = Witness::start().await;
+    let (nas1, nas2) = (witness.enrol("nas1").await, witness.enrol("nas2").await);
+    witness
+        .group(json!({
+            "name": "tree", "systems": ["nas1", "nas2"], "source_of_truth": "nas1", "datasets": ["tank/media/**"],
+            "mappings": ["tank=backup"], "auto": false,
+        }))
+        .await;
+    witness.report(&nas1, &[("tank", &[]), ("tank/media", &[1]), ("tank/media/films", &[2])]).await;
+    witness.report(&nas2, &[("backup", &[])]).await;
+    let mut planner = Planner::default();
+    planner.pass(&witness.state).await.unwrap();
+    let reasons = async || witness.replicas().await.into_iter().map(|replica| replica.2).collect::<Vec<_>>();
+    assert_eq!(reasons().await, ["R_MANUAL_MODE", "R_DEPENDS_ON_PARENT"]);
+    let row = witness.state.store.system(nas2.id).await.unwrap().unwrap();
+    let base = row.inventory_sequence.unwrap();
+    let delta = json!({ "sequence": base + 1, "base": base, "datasets": [dataset("backup/media", &[1])] });
+    witness.agent(&nas2, "inventory", delta).await.fine();
+    planner.pass(&witness.state).await.unwrap();
+    assert_eq!(reasons().await, ["R_NO_NEW_SNAPSHOT", "R_MANUAL_MODE"], "the child was looked at as well");
 }
 
 #[tokio::test]
@@ -168,7 +240,8 @@ async fn an_unchanged_fleet_is_not_planned_again_until_its_time_comes() {
     planner.pass(&witness.state).await.unwrap();
     // Somebody removes what the planner has stored; only planning brings it back.
     let group = witness.state.store.groups().await.unwrap().remove(0).group.id;
-    let forget = async || witness.state.store.store_replicas(group, &[], witness.state.now()).await.unwrap();
+    let forget =
+        async || witness.state.store.store_replicas(group, None, &[], witness.state.now()).await.unwrap();
     forget().await;
     for _ in 0..3 {
         witness.advance(1);
@@ -291,4 +364,66 @@ async fn a_target_that_falls_silent_after_its_transfer_is_unknown_and_not_on_its
     witness.report(&nas2, &[("backup", &[]), ("backup/media", &[1])]).await;
     witness.plan().await;
     assert_eq!(witness.replicas().await[0].1, "in_sync");
+}
+
+#[tokio::test]
+async fn a_step_that_is_found_outdated_again_and_again_waits() {
+    let witness = Witness::start().await;
+    let (nas1, nas2) = witness.pair(true).await;
+    let mut planner = Planner::default();
+    let mut leases = 0;
+    for _ in 0..20 {
+        planner.pass(&witness.state).await.unwrap();
+        for transfer in witness.lease(&nas1).await {
+            leases += 1;
+            witness
+                .result(&nas1, &transfer, json!({ "outcome": "stale", "detail": "the moon is full" }))
+                .await;
+        }
+        // Both report, as they are asked to, that nothing is other than the plan takes it to be.
+        witness.report(&nas1, &[("tank", &[]), ("tank/media", &[1])]).await;
+        witness.report(&nas2, &[("backup", &[])]).await;
+    }
+    assert_eq!(leases, 3, "after three answers it waits");
+    let (_, _, reason) = witness.replicas().await.remove(0);
+    assert_eq!(reason, "R_BACKOFF");
+    let replicas = witness.get("/replicas").await.fine();
+    assert!(replicas[0]["report"]["next"].as_str().unwrap().contains("the moon is full"));
+    assert!(replicas[0]["report"]["next_at"].is_string());
+    // Its time comes without anything being reported.
+    witness.advance(2);
+    planner.pass(&witness.state).await.unwrap();
+    assert_eq!(witness.lease(&nas1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_renamed_source_is_recognised_when_only_it_is_looked_at() {
+    let witness = Witness::start().await;
+    let (nas1, nas2) = (witness.enrol("nas1").await, witness.enrol("nas2").await);
+    witness
+        .group(json!({
+            "name": "all", "systems": ["nas1", "nas2"], "source_of_truth": "nas1", "datasets": ["tank/**"],
+            "exclude": ["tank"], "mappings": ["tank=backup"], "auto": false,
+        }))
+        .await;
+    witness.report(&nas1, &[("tank", &[]), ("tank/old", &[1, 2])]).await;
+    witness.report(&nas2, &[("backup", &[]), ("backup/old", &[1, 2])]).await;
+    let mut planner = Planner::default();
+    planner.pass(&witness.state).await.unwrap();
+    let row = witness.state.store.system(nas1.id).await.unwrap().unwrap();
+    let base = row.inventory_sequence.unwrap();
+    let mut renamed = dataset("tank/old", &[1, 2]);
+    renamed["name"] = json!("tank/new");
+    let delta = json!({ "sequence": base + 1, "base": base, "datasets": [renamed], "removed": ["tank/old"] });
+    witness.agent(&nas1, "inventory", delta).await.fine();
+    for _ in 0..3 {
+        planner.pass(&witness.state).await.unwrap();
+        let replicas = witness.replicas().await;
+        assert!(
+            replicas.iter().all(|replica| replica.2 == "R_SOURCE_RENAMED"),
+            "nothing is sent again: {replicas:?}"
+        );
+        assert!(replicas.iter().any(|replica| replica.0 == "backup/new@nas2"), "{replicas:?}");
+        witness.advance(1);
+    }
 }

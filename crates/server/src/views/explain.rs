@@ -2,7 +2,7 @@
 
 use zfs_sync_api::{codes::ErrorCode, v1::replica::Replica};
 use zfs_sync_core::{ids::SystemId, name::DatasetName};
-use zfs_sync_store::{ReplicaFilter, SystemRow};
+use zfs_sync_store::{ReplicaFilter, ReplicaRow, SystemRow};
 
 use super::{Directory, replica};
 use crate::{
@@ -31,6 +31,20 @@ pub(crate) async fn system_named(state: &AppState, text: &str) -> Answer<Option<
     }
 }
 
+/// Replicas of the dataset (by its name on the target or on the source) on that system, in every group.
+pub(crate) async fn replicas_on(
+    state: &AppState,
+    dataset: &DatasetName,
+    system: &SystemRow,
+) -> Answer<Vec<ReplicaRow>> {
+    let filter = ReplicaFilter {
+        target_system: Some(system.id),
+        dataset: Some(dataset.clone()),
+        ..ReplicaFilter::default()
+    };
+    Ok(state.store.replicas(&filter).await?)
+}
+
 /// Every group's replica of the dataset (by its name on the target or on the source) on that system.
 pub(crate) async fn explain(state: &AppState, text: &str) -> Answer<Vec<Replica>> {
     let (dataset, system) = selector(text, "?replica")?;
@@ -39,10 +53,7 @@ pub(crate) async fn explain(state: &AppState, text: &str) -> Answer<Vec<Replica>
         return Err(ApiError::at("?replica", ErrorCode::SystemNotFound, detail)
             .hint("`zfs-sync system list` shows all"));
     };
-    let filter =
-        ReplicaFilter { system: Some(system.id), dataset: Some(dataset.clone()), ..ReplicaFilter::default() };
-    let mut rows = state.store.replicas(&filter).await?;
-    rows.retain(|row| row.target_system == system.id);
+    let rows = replicas_on(state, &dataset, &system).await?;
     if rows.is_empty() {
         let detail = format!("no group replicates {dataset} to {}", system.hostname);
         return Err(ApiError::new(ErrorCode::ReplicaNotFound, detail)

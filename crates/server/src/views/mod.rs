@@ -1,19 +1,27 @@
 //! What is shown: answers of the API and pages of the dashboard are made from the same functions.
 
+mod conflicts;
 mod directory;
 mod explain;
 mod groups;
+mod plans;
 mod replicas;
 mod status;
+mod steps;
 mod systems;
 mod transfers;
+mod whatif;
 
 pub(crate) use self::{
+    conflicts::{conflict, conflicts, show_conflict},
     directory::{Directory, all_systems},
     explain::{explain, selector, system_named},
-    groups::{doubts, group, groups, show_group},
+    groups::{doubts, doubts_of, group, groups, show_group},
+    plans::{casualties, show_plan},
     replicas::{replica, replicas},
     status::status,
+    steps::{destroyed, planned_step, summary},
     systems::{health, is_fresh, show_system, systems, systems_page},
-    transfers::{finished_transfers, show_transfer, summary, transfers, unfinished_transfers},
+    transfers::{finished_transfers, show_transfer, transfers, unfinished_transfers},
+    whatif::{destroy, system_lost},
 };

@@ -12,17 +12,48 @@ use crate::{error::Answer, state::AppState};
 /// What fits on a screen.
 const ATTENTION_SHOWN: usize = 20;
 
-/// How much a person should look at a replica, worst first; `None`: not at all.
-fn rank(row: &ReplicaRow) -> Option<u8> {
-    let reason = row.reason.as_deref().and_then(Reason::from_code);
-    match (row.state, reason) {
-        (ReplicaState::Diverged, _) => Some(0),
-        (_, Some(Reason::Parked)) => Some(1),
-        (ReplicaState::Unknown, _) => Some(2),
-        (_, Some(Reason::TargetPoolMissing | Reason::KindMismatch | Reason::NameTooLong)) => Some(3),
-        (_, Some(Reason::Backoff)) => Some(4),
-        _ => None,
+/// What a person should look at, worst first: states, and the reasons in them; no reason stands for any.
+const WORST_FIRST: [(&[ReplicaState], &[Reason]); 5] = [
+    (&[ReplicaState::Diverged], &[]),
+    (&[], &[Reason::Parked]),
+    (&[ReplicaState::Unknown], &[]),
+    (
+        &[],
+        &[
+            Reason::TargetPoolMissing,
+            Reason::KindMismatch,
+            Reason::NameTooLong,
+            Reason::MappingCollision,
+            Reason::NotMapped,
+            Reason::DeleteBrake,
+            Reason::SourceRenamed,
+        ],
+    ),
+    (&[], &[Reason::Backoff]),
+];
+
+/// The worst replicas, each once. A fleet that is well is mostly in sync; those rows are not even read.
+async fn attention(state: &AppState) -> Answer<Vec<ReplicaRow>> {
+    let mut worst: Vec<ReplicaRow> = Vec::new();
+    for (states, reasons) in WORST_FIRST {
+        let filter = ReplicaFilter {
+            states: states.to_vec(),
+            reasons: reasons.iter().map(|reason| reason.code().to_owned()).collect(),
+            // Some may be in the list already.
+            limit: Some(ATTENTION_SHOWN as u64),
+            ..ReplicaFilter::default()
+        };
+        for row in state.store.replicas(&filter).await? {
+            let known = worst.iter().any(|other| other.group == row.group && other.key() == row.key());
+            if !known && worst.len() < ATTENTION_SHOWN {
+                worst.push(row);
+            }
+        }
+        if worst.len() == ATTENTION_SHOWN {
+            break;
+        }
     }
+    Ok(worst)
 }
 
 /// Systems, replicas and transfers counted, and what to look at.
@@ -39,16 +70,7 @@ pub(crate) async fn status(state: &AppState) -> Answer<Status> {
     for row in state.store.transfers(&unfinished).await? {
         *transfers.entry(row.state.as_str().to_owned()).or_default() += 1;
     }
-    let states = ReplicaState::ALL.into_iter();
-    // A fleet that is well is mostly in sync; those rows are not even read.
-    let states =
-        states.filter(|state| !matches!(state, ReplicaState::InSync | ReplicaState::Paused)).collect();
-    let rows = state.store.replicas(&ReplicaFilter { states, ..ReplicaFilter::default() }).await?;
-    let mut worst: Vec<(u8, ReplicaRow)> =
-        rows.into_iter().filter_map(|row| rank(&row).map(|rank| (rank, row))).collect();
-    worst.sort_by_key(|(rank, _)| *rank);
-    let attention =
-        worst.into_iter().take(ATTENTION_SHOWN).map(|(_, row)| replica(row, &directory)).collect();
+    let attention = attention(state).await?.into_iter().map(|row| replica(row, &directory)).collect();
     Ok(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         systems,

@@ -1,34 +1,10 @@
 //! Transfers as they are shown.
 
 use zfs_sync_api::v1::transfer::Transfer;
-use zfs_sync_core::plan::{Action, Step};
 use zfs_sync_store::{TransferFilter, TransferRow, TransferState};
 
-use super::Directory;
+use super::{Directory, summary};
 use crate::{error::Answer, state::AppState};
-
-/// A step in one sentence.
-pub(crate) fn summary(step: &Step, directory: &Directory) -> String {
-    let Step { source, target, .. } = step;
-    let (from, to) = (directory.hostname(step.source_system), directory.hostname(step.target_system));
-    match &step.action {
-        Action::SetAside { rename_to, .. } => {
-            format!("rename {target} on {to} to {rename_to}, with all it holds")
-        }
-        Action::Send(send) => {
-            let end = &send.to.label;
-            let what = match (&send.base, send.resume) {
-                (_, true) => format!("continue {source}@{end}"),
-                (None, false) => format!("send {source}@{end} in full"),
-                (Some(_), false) if send.snapshots > 1 => {
-                    format!("send {} snapshots of {source} up to @{end}", send.snapshots)
-                }
-                (Some(base), false) => format!("send {source} from @{} to @{end}", base.point().label),
-            };
-            format!("{what}, from {from} to {target} on {to}")
-        }
-    }
-}
 
 /// One transfer.
 pub(crate) fn show_transfer(row: TransferRow, directory: &Directory) -> Transfer {

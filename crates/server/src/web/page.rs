@@ -5,13 +5,14 @@ use axum::{
     http::StatusCode,
     response::{Html, IntoResponse as _, Response},
 };
-use zfs_sync_api::v1::{group::Group, sync::Status};
-use zfs_sync_core::{plan::ReplicaState, time::Timestamp};
+use zfs_sync_api::v1::{key::Role, sync::Status};
+use zfs_sync_core::plan::ReplicaState;
 
 use super::{
-    row::{GroupRow, MatrixRow, ReplicaRow, SystemRow, TransferRow, WhyRow},
+    row::{ReplicaRow, SystemRow, TransferRow},
     session::Viewer,
 };
+use crate::{error::Answer, state::AppState};
 
 /// Renders a template; a failure is our fault and says so.
 pub(super) fn page(template: &impl Template) -> Response {
@@ -39,6 +40,10 @@ pub(super) struct Frame {
     pub(super) key_name: String,
     /// With which role.
     pub(super) role: &'static str,
+    /// True when they may decide: apply plans, ignore conflicts.
+    pub(super) decides: bool,
+    /// Conflicts that wait for a decision.
+    pub(super) conflicts: u64,
     /// When it was made.
     pub(super) as_of: String,
     /// By which version.
@@ -46,17 +51,24 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    pub(super) fn new(page: &'static str, path: impl Into<String>, viewer: Viewer, now: Timestamp) -> Self {
-        let as_of = now.strftime("%Y-%m-%d %H:%M:%S").to_string();
-        let role = viewer.role.as_str();
-        Self {
+    pub(super) async fn load(
+        state: &AppState,
+        page: &'static str,
+        path: impl Into<String>,
+        viewer: Viewer,
+    ) -> Answer<Self> {
+        let now = state.now();
+        let counts = state.store.conflict_counts(None, now).await?;
+        Ok(Self {
             page,
             path: path.into(),
             key_name: viewer.key_name,
-            role,
-            as_of,
+            role: viewer.role.as_str(),
+            decides: viewer.role >= Role::Operator,
+            conflicts: counts.values().map(|count| count.open.saturating_sub(count.ignored)).sum(),
+            as_of: now.strftime("%Y-%m-%d %H:%M:%S").to_string(),
             version: env!("CARGO_PKG_VERSION"),
-        }
+        })
     }
 }
 
@@ -86,33 +98,9 @@ pub(super) struct SystemsTemplate {
 }
 
 #[derive(Debug, Template)]
-#[template(path = "groups.html")]
-pub(super) struct GroupsTemplate {
-    pub(super) frame: Frame,
-    pub(super) rows: Vec<GroupRow>,
-}
-
-#[derive(Debug, Template)]
-#[template(path = "group.html")]
-pub(super) struct GroupTemplate {
-    pub(super) frame: Frame,
-    pub(super) group: Group,
-    pub(super) sentence: String,
-    pub(super) targets: Vec<String>,
-    pub(super) rows: Vec<MatrixRow>,
-}
-
-#[derive(Debug, Template)]
 #[template(path = "transfers.html")]
 pub(super) struct TransfersTemplate {
     pub(super) frame: Frame,
     pub(super) running: Vec<TransferRow>,
     pub(super) finished: Vec<TransferRow>,
-}
-
-#[derive(Debug, Template)]
-#[template(path = "why.html")]
-pub(super) struct WhyTemplate {
-    pub(super) frame: Frame,
-    pub(super) rows: Vec<WhyRow>,
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use zfs_sync_api::v1::{group::Group, replica::Replica, system::System, transfer::Transfer};
+use zfs_sync_api::v1::{replica::Replica, system::System, transfer::Transfer};
 use zfs_sync_core::{plan::ReplicaState, size::ByteCount, time::Timestamp};
 
 /// `12 m ago`; `never` without a time.
@@ -11,7 +11,7 @@ pub(super) fn ago(time: Option<Timestamp>, now: Timestamp) -> String {
 }
 
 /// `12 m`, from one time to another; nothing is ever negative, clocks differ.
-fn span(from: Timestamp, to: Timestamp) -> String {
+pub(super) fn span(from: Timestamp, to: Timestamp) -> String {
     let seconds = (to.as_second() - from.as_second()).max(0);
     match seconds {
         0..=119 => format!("{seconds} s"),
@@ -21,7 +21,7 @@ fn span(from: Timestamp, to: Timestamp) -> String {
     }
 }
 
-fn clock(time: Timestamp) -> String {
+pub(super) fn clock(time: Timestamp) -> String {
     time.strftime("%H:%M:%S").to_string()
 }
 
@@ -44,8 +44,8 @@ pub(super) fn by_severity(counts: &BTreeMap<String, u64>) -> Vec<(ReplicaState, 
 }
 
 /// Where a replica is explained.
-fn why_link(replica: &Replica) -> String {
-    let query: String = format!("{}@{}", replica.target, replica.target_system)
+pub(super) fn why_link(target: &str, target_system: &str) -> String {
+    let query: String = format!("{target}@{target_system}")
         .bytes()
         .map(|byte| match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' | b'@' | b':' => {
@@ -61,6 +61,8 @@ fn why_link(replica: &Replica) -> String {
 #[derive(Debug)]
 pub(super) struct ReplicaRow {
     pub(super) link: String,
+    /// Of the link, the same each time, so that the keyboard's focus survives a refresh.
+    pub(super) id: String,
     pub(super) since: String,
     /// The recovery point's age, or why there is none.
     pub(super) age: String,
@@ -75,30 +77,9 @@ impl ReplicaRow {
         };
         let age =
             if replica.snapshot_lag > 0 { format!("{age}, {} behind", replica.snapshot_lag) } else { age };
-        Self { link: why_link(&replica), since: ago(Some(replica.since), now), age, replica }
-    }
-}
-
-/// A dataset across systems.
-#[derive(Debug)]
-pub(super) struct MatrixRow {
-    pub(super) dataset: String,
-    pub(super) cells: Vec<Option<ReplicaRow>>,
-}
-
-impl MatrixRow {
-    /// Rows by dataset, columns in the order of `targets`.
-    pub(super) fn matrix(replicas: Vec<Replica>, targets: &[String], now: Timestamp) -> Vec<Self> {
-        let mut rows: BTreeMap<String, Vec<Option<ReplicaRow>>> = BTreeMap::new();
-        for replica in replicas {
-            let Some(column) = targets.iter().position(|target| *target == replica.target_system) else {
-                continue;
-            };
-            let cells =
-                rows.entry(replica.source.clone()).or_insert_with(|| targets.iter().map(|_| None).collect());
-            cells[column] = Some(ReplicaRow::new(replica, now));
-        }
-        rows.into_iter().map(|(dataset, cells)| Self { dataset, cells }).collect()
+        let link = why_link(&replica.target, &replica.target_system);
+        let id = format!("{}{link}", replica.group_id);
+        Self { link, id, since: ago(Some(replica.since), now), age, replica }
     }
 }
 
@@ -120,29 +101,6 @@ impl SystemRow {
             zfs: system.zfs_version.clone().unwrap_or_else(|| "unknown".into()),
             agent: system.agent_version.clone().unwrap_or_else(|| "none".into()),
             system,
-        }
-    }
-}
-
-/// A group in a list.
-#[derive(Debug)]
-pub(super) struct GroupRow {
-    pub(super) systems: String,
-    pub(super) patterns: String,
-    pub(super) counts: String,
-    pub(super) group: Group,
-}
-
-impl GroupRow {
-    pub(super) fn new(group: Group) -> Self {
-        let names: Vec<&str> = group.systems.iter().map(|member| member.hostname.as_str()).collect();
-        let patterns: Vec<&str> =
-            group.datasets.iter().map(zfs_sync_core::pattern::DatasetPattern::as_str).collect();
-        Self {
-            systems: names.join(", "),
-            patterns: patterns.join(", "),
-            counts: counts_in_words(&group.replicas),
-            group,
         }
     }
 }
@@ -204,30 +162,6 @@ impl TransferRow {
             next_attempt,
             finished: ago(transfer.finished_at, now),
             transfer,
-        }
-    }
-}
-
-/// A replica with its whole trace.
-#[derive(Debug)]
-pub(super) struct WhyRow {
-    pub(super) since: String,
-    pub(super) facts: Vec<String>,
-    pub(super) only_on_target: String,
-    pub(super) replica: Replica,
-}
-
-impl WhyRow {
-    pub(super) fn new(replica: Replica, now: Timestamp) -> Self {
-        let facts = replica.report.facts.iter().map(|fact| match fact.as_of {
-            Some(as_of) => format!("{} (as of {})", fact.text, ago(Some(as_of), now)),
-            None => fact.text.clone(),
-        });
-        Self {
-            since: ago(Some(replica.since), now),
-            facts: facts.collect(),
-            only_on_target: replica.report.only_on_target.join(", "),
-            replica,
         }
     }
 }

@@ -14,6 +14,7 @@ use axum::{
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use zfs_sync_api::v1::key::Role;
+use zfs_sync_core::ids::KeyId;
 
 use super::page::{LoginTemplate, page};
 use crate::{
@@ -27,6 +28,8 @@ const LIFETIME: Duration = Duration::from_hours(12);
 /// Somebody with a session: viewer, operator or admin.
 #[derive(Clone, Debug)]
 pub(super) struct Viewer {
+    /// The key that was signed in with.
+    pub(super) key: KeyId,
     /// The key's name.
     pub(super) key_name: String,
     /// What it may do.
@@ -51,7 +54,7 @@ impl FromRequestParts<AppState> for Viewer {
         let now = state.clock.now();
         match state.store.session(secret::hash(&text), now).await {
             Ok(Some(key)) => match Role::from_name(&key.role) {
-                Some(role) if role >= Role::Viewer => Ok(Self { key_name: key.name, role }),
+                Some(role) if role >= Role::Viewer => Ok(Self { key: key.id, key_name: key.name, role }),
                 _ => Err(NoSession.into_response()),
             },
             Ok(None) => Err(NoSession.into_response()),

@@ -24,6 +24,24 @@ macro_rules! skip_locked {
         " FOR UPDATE SKIP LOCKED"
     };
 }
+/// For each row of what stands before, looks up datasets by the condition that follows, until `looked_up!`: OFFSET keeps the planner
+/// from guessing that reading all of them is cheaper.
+macro_rules! look_up_datasets {
+    () => {
+        " CROSS JOIN LATERAL (SELECT * FROM datasets WHERE "
+    };
+}
+macro_rules! looked_up {
+    () => {
+        " OFFSET 0) AS found"
+    };
+}
+/// The pool of a dataset's name.
+macro_rules! pool_of {
+    ($name:literal) => {
+        concat!("split_part(", $name, ", '/', 1)")
+    };
+}
 
 #[expect(clippy::duplicate_mod, reason = "one SQL text, compiled with the types of each driver")]
 #[path = "../query/mod.rs"]

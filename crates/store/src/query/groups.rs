@@ -17,8 +17,8 @@ use crate::{Error, GroupRow, GroupSettings, Result, error::Constraints as _};
 macro_rules! select {
     ($condition:literal) => {
         concat!(
-            "SELECT id, name, description, enabled, mode, source_of_truth, include, exclude, mappings, auto, on_divergence, ",
-            "extra_metadata, sync_interval_seconds, created_at, updated_at, revision FROM sync_groups ",
+            "SELECT id, name, description, enabled, mode, hub, include, exclude, mappings, member_mappings, auto, on_divergence, ",
+            "allow_destroy, mirror_deletes, follow_renames, profile, extra_metadata, sync_interval_seconds, created_at, updated_at, revision FROM sync_groups ",
             $condition,
             " ORDER BY name"
         )
@@ -32,13 +32,18 @@ fn read(row: &DbRow, members: Vec<SystemId>) -> Result<GroupRow> {
         name: cells.get("name")?,
         enabled: cells.get("enabled")?,
         mode: cells.word("mode")?,
-        source_of_truth: cells.id("source_of_truth")?,
+        hub: cells.id("hub")?,
         members,
         include: cells.json("include")?,
         exclude: cells.json("exclude")?,
         mappings: cells.json("mappings")?,
+        member_mappings: cells.json("member_mappings")?,
         auto: cells.get("auto")?,
         on_divergence: cells.word("on_divergence")?,
+        allow_destroy: cells.get("allow_destroy")?,
+        mirror_deletes: cells.json_option("mirror_deletes")?,
+        follow_renames: cells.get("follow_renames")?,
+        profile: cells.word("profile")?,
     };
     Ok(GroupRow {
         group,
@@ -112,7 +117,7 @@ pub(super) async fn lock(connection: &mut Connection, id: GroupId) -> Result<()>
     if found.is_some() { Ok(()) } else { Err(Error::NotFound { what: "sync group" }) }
 }
 
-/// Executes a statement over $1 to $14, insert or update, and answers whether it found its row.
+/// Executes a statement over $1 to $19, insert or update, and answers whether it found its row.
 async fn write(
     connection: &mut Connection,
     statement: &'static str,
@@ -126,7 +131,7 @@ async fn write(
         .bind(&settings.description)
         .bind(group.enabled)
         .bind(word_text(&group.mode))
-        .bind(group.source_of_truth.as_uuid())
+        .bind(group.hub.as_uuid())
         .bind(json_text(&group.include))
         .bind(json_text(&group.exclude))
         .bind(json_text(&group.mappings))
@@ -135,6 +140,11 @@ async fn write(
         .bind(json_text(&settings.extra_metadata))
         .bind(count_of(settings.sync_interval_seconds))
         .bind(now.as_millisecond())
+        .bind(json_text(&group.member_mappings))
+        .bind(group.allow_destroy)
+        .bind(group.mirror_deletes.as_ref().map(json_text))
+        .bind(group.follow_renames)
+        .bind(word_text(&group.profile))
         .execute(connection)
         .await
         .unique(|| format!("a sync group named `{}`, or with this ID, exists already", group.name))
@@ -169,9 +179,10 @@ pub(crate) async fn insert_group(
     now: Timestamp,
 ) -> Result<GroupRow> {
     let mut transaction = db.begin_write().await?;
-    let statement = "INSERT INTO sync_groups (id, name, description, enabled, mode, source_of_truth, include, exclude, \
-         mappings, auto, on_divergence, extra_metadata, sync_interval_seconds, created_at, updated_at, revision) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, 1)";
+    let statement = "INSERT INTO sync_groups (id, name, description, enabled, mode, hub, include, exclude, mappings, auto, \
+         on_divergence, extra_metadata, sync_interval_seconds, created_at, updated_at, revision, member_mappings, \
+         allow_destroy, mirror_deletes, follow_renames, profile) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, 1, $15, $16, $17, $18, $19)";
     write(&mut transaction, statement, group, settings, now).await?;
     write_members(&mut transaction, group).await?;
     let row = written(&mut transaction, group.id).await?;
@@ -186,9 +197,10 @@ pub(crate) async fn update_group(
     now: Timestamp,
 ) -> Result<GroupRow> {
     let mut transaction = db.begin_write().await?;
-    let statement = "UPDATE sync_groups SET name = $2, description = $3, enabled = $4, mode = $5, source_of_truth = $6, \
+    let statement = "UPDATE sync_groups SET name = $2, description = $3, enabled = $4, mode = $5, hub = $6, \
          include = $7, exclude = $8, mappings = $9, auto = $10, on_divergence = $11, extra_metadata = $12, \
-         sync_interval_seconds = $13, updated_at = $14, revision = revision + 1 WHERE id = $1";
+         sync_interval_seconds = $13, updated_at = $14, member_mappings = $15, allow_destroy = $16, \
+         mirror_deletes = $17, follow_renames = $18, profile = $19, revision = revision + 1 WHERE id = $1";
     if !write(&mut transaction, statement, group, settings, now).await? {
         return Err(Error::NotFound { what: "sync group" });
     }

@@ -7,12 +7,14 @@ use zfs_sync_core::{
     ids::SystemId,
     inventory::{Bookmark, Dataset, DatasetProperties, HistoryDigest, Inventory, Snapshot},
     name::DatasetName,
+    time::Timestamp,
 };
 
 use super::{
     super::{Connection, Db, DbRow, Driver},
     KEYS,
     cells::{Cells, count_of},
+    retention::policies_of,
 };
 use crate::{InventorySizes, Result, SnapshotRow};
 
@@ -22,6 +24,7 @@ macro_rules! dataset_columns {
          origin, partial"
     };
 }
+pub(super) use dataset_columns;
 
 /// A dataset's row, without its history.
 #[derive(Debug)]
@@ -32,7 +35,7 @@ pub(super) struct StoredDataset {
     pub(super) properties: DatasetProperties,
 }
 
-fn read_dataset(row: &DbRow) -> Result<StoredDataset> {
+pub(super) fn read_dataset(row: &DbRow) -> Result<StoredDataset> {
     let cells = Cells::new(row, "datasets", "name");
     let properties = DatasetProperties {
         guid: Guid::from_sql(cells.get("guid")?),
@@ -185,7 +188,7 @@ impl Histories {
     }
 
     /// Takes one dataset's history out.
-    fn take(&mut self, stored: StoredDataset) -> Dataset {
+    pub(super) fn take(&mut self, stored: StoredDataset) -> Dataset {
         let mut dataset = Dataset {
             name: stored.name,
             properties: stored.properties,
@@ -197,21 +200,26 @@ impl Histories {
     }
 }
 
-pub(crate) async fn inventory(db: &Db, system: SystemId) -> Result<Option<Inventory>> {
-    let mut transaction = db.begin_read().await?;
+/// How old a system's inventory is; `None` when it has none.
+pub(super) async fn inventory_as_of(
+    connection: &mut Connection,
+    system: SystemId,
+) -> Result<Option<Timestamp>> {
     let row = sqlx::query("SELECT id, inventory_as_of FROM systems WHERE id = $1")
         .bind(system.as_uuid())
-        .fetch_optional(&mut *transaction)
+        .fetch_optional(connection)
         .await?;
-    let as_of = match row {
-        Some(row) => Cells::new(&row, "systems", "id").time_option("inventory_as_of")?,
-        None => None,
-    };
-    let Some(as_of) = as_of else { return Ok(None) };
+    row.map_or(Ok(None), |row| Cells::new(&row, "systems", "id").time_option("inventory_as_of"))
+}
+
+pub(crate) async fn inventory(db: &Db, system: SystemId) -> Result<Option<Inventory>> {
+    let mut transaction = db.begin_read().await?;
+    let Some(as_of) = inventory_as_of(&mut transaction, system).await? else { return Ok(None) };
     let stored = stored_datasets(&mut transaction, system, None).await?;
     let mut histories = Histories::of_system(&mut transaction, system).await?;
     let datasets = stored.into_iter().map(|stored| (stored.name.clone(), histories.take(stored))).collect();
-    Ok(Some(Inventory { as_of, datasets }))
+    let retention = policies_of(&mut transaction, system, None).await?;
+    Ok(Some(Inventory { datasets, retention, ..Inventory::empty(as_of) }))
 }
 
 pub(crate) async fn inventory_dataset(

@@ -2,18 +2,32 @@
 //!
 //! The common subset: `$1…$n`, `ON CONFLICT`, `RETURNING`, common table expressions, bigint, text, uuid, boolean.
 
+macro_rules! replica_columns {
+    () => {
+        "group_id, dataset, home_system_id, target_system_id, source_system_id, source, target, state, reason, report, \
+         newest_common_creation, snapshot_lag, source_guid, since"
+    };
+}
+
 mod cells;
+mod conflict_rows;
 mod report_rows;
 
 pub(crate) mod audit;
+pub(crate) mod changes;
+pub(crate) mod conflicts;
 pub(crate) mod enrolment;
 pub(crate) mod events;
 pub(crate) mod groups;
 pub(crate) mod inventory;
+pub(crate) mod inventory_part;
 pub(crate) mod keys;
 pub(crate) mod leases;
+pub(crate) mod plans;
+pub(crate) mod replica_lists;
 pub(crate) mod replicas;
 pub(crate) mod reports;
+pub(crate) mod retention;
 pub(crate) mod sessions;
 pub(crate) mod sync_states;
 pub(crate) mod systems;

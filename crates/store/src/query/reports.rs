@@ -7,8 +7,10 @@ use super::{
     super::{Connection, Db, Driver},
     BATCH, KEYS,
     cells::{Cells, count_of},
+    changes::Changes,
     inventory::{StoredDataset, stored_datasets},
     report_rows::{Arrived, DatasetUpsert, delete_datasets, replace_histories, upsert_datasets},
+    retention::replace_policies,
 };
 use crate::{Error, Report, ReportOutcome, ReportedDataset, Result};
 
@@ -19,7 +21,9 @@ pub(crate) async fn apply_report(
     now: Timestamp,
 ) -> Result<ReportOutcome> {
     match report.base {
-        Some(base) if report.datasets.is_empty() && report.removed.is_empty() => {
+        Some(base)
+            if report.datasets.is_empty() && report.removed.is_empty() && report.retention.is_none() =>
+        {
             apply_nothing(db, system, base, report.sequence, now).await
         }
         _ => apply_something(db, system, report, now).await,
@@ -74,7 +78,7 @@ async fn apply_something(
 ) -> Result<ReportOutcome> {
     let mut transaction = db.begin_write().await?;
     let row = sqlx::query(concat!(
-        "SELECT id, inventory_sequence, inventory_as_of FROM systems WHERE id = $1",
+        "SELECT id, inventory_sequence, inventory_as_of, inventory_revision FROM systems WHERE id = $1",
         for_update!()
     ))
     .bind(system.as_uuid())
@@ -86,6 +90,7 @@ async fn apply_something(
         return Ok(resync());
     }
     let first = cells.time_option("inventory_as_of")?.is_none();
+    let revision = cells.get::<i64>("inventory_revision")?;
 
     let reported: BTreeMap<&DatasetName, &ReportedDataset> =
         report.datasets.iter().map(|dataset| (&dataset.name, dataset)).collect();
@@ -99,10 +104,13 @@ async fn apply_something(
         stored.into_iter().partition(|stored| reported.contains_key(&stored.name));
     let mut stored: BTreeMap<DatasetName, StoredDataset> =
         kept.into_iter().map(|stored| (stored.name.clone(), stored)).collect();
+    let mut changes = Changes::default();
+    for gone in &vanished {
+        changes.structural(&gone.name);
+    }
     let vanished: Vec<i64> = vanished.iter().map(|stored| stored.id).collect();
     delete_datasets(&mut transaction, &vanished).await?;
 
-    let mut changed = first || !vanished.is_empty();
     let mut need = Vec::new();
     let mut arrived = Vec::new();
     let mut upserts = Vec::new();
@@ -122,8 +130,11 @@ async fn apply_something(
             }
         };
         let same_digest = old.is_some_and(|old| old.digest == digest);
-        changed |=
-            !(same_digest && old.is_some_and(|old| old.properties.same_for_report(&dataset.properties)));
+        match old {
+            None => changes.structural(name),
+            Some(old) if same_digest && old.properties.same_for_report(&dataset.properties) => {}
+            Some(old) => changes.between(name, &old.properties, &dataset.properties),
+        }
         if !(same_digest && old.is_some_and(|old| old.properties == dataset.properties)) {
             upserts.push(DatasetUpsert { name, digest, properties: &dataset.properties });
         }
@@ -135,16 +146,26 @@ async fn apply_something(
     replace_histories(&mut transaction, &ids, &known, &arrived).await?;
     forget_needs(&mut transaction, system, scope).await?;
     note_needs(&mut transaction, system, &need).await?;
+    // A complete report without it is from an agent that knows nothing of it: what an earlier one said is not true for ever.
+    let unknown = BTreeMap::new();
+    if let Some(retention) = report.retention.as_ref().or(report.base.is_none().then_some(&unknown)) {
+        for name in replace_policies(&mut transaction, system, retention).await? {
+            changes.policy(name);
+        }
+    }
+    let changed = first || !changes.is_empty();
+    let queued = changes.write(&mut transaction, system, revision + 1, now).await?;
 
     let need = needed_names(&mut transaction, system).await?;
     sqlx::query(
-        "UPDATE systems SET inventory_sequence = $2, last_seen = $3, inventory_needed = $4, \
+        "UPDATE systems SET inventory_sequence = $2, last_seen = $3, inventory_needed = $4, inventory_revision = $5, \
          inventory_as_of = CASE WHEN $4 = 0 THEN $3 ELSE inventory_as_of END WHERE id = $1",
     )
     .bind(system.as_uuid())
     .bind(report.sequence.cast_signed())
     .bind(now.as_millisecond())
     .bind(count_of(need.len() as u64))
+    .bind(revision + i64::from(queued))
     .execute(&mut *transaction)
     .await?;
     transaction.commit().await?;

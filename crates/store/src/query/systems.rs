@@ -154,7 +154,7 @@ pub(crate) async fn delete_system(db: &Db, id: SystemId) -> Result<bool> {
     };
     let mut transaction = db.begin_write().await?;
     let names: Vec<String> = sqlx::query_scalar(
-        "SELECT name FROM sync_groups WHERE source_of_truth = $1 \
+        "SELECT name FROM sync_groups WHERE hub = $1 \
          OR id IN (SELECT group_id FROM group_members WHERE system_id = $1) ORDER BY name",
     )
     .bind(id.as_uuid())

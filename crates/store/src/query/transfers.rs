@@ -179,6 +179,24 @@ pub(crate) async fn cancel_transfer(
     }
 }
 
+pub(crate) async fn supersede_transfer(
+    db: &Db,
+    id: TransferId,
+    detail: &str,
+    now: Timestamp,
+) -> Result<bool> {
+    let done = sqlx::query(
+        "UPDATE transfers SET state = 'stale', error_detail = $3, finished_at = $2, updated_at = $2 \
+         WHERE id = $1 AND state = 'queued'",
+    )
+    .bind(id.as_uuid())
+    .bind(now.as_millisecond())
+    .bind(detail)
+    .execute(db.writer())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 pub(crate) async fn retry_transfer(db: &Db, id: TransferId, now: Timestamp) -> Result<Option<TransferRow>> {
     let Some(seen) = transfer(db, id).await? else { return Ok(None) };
     let mut transaction = db.begin_write().await?;

@@ -34,6 +34,24 @@ macro_rules! skip_locked {
         ""
     };
 }
+/// For each row of what stands before, looks up datasets by the condition that follows, until `looked_up!`: CROSS JOIN keeps this
+/// order.
+macro_rules! look_up_datasets {
+    () => {
+        " CROSS JOIN datasets WHERE "
+    };
+}
+macro_rules! looked_up {
+    () => {
+        ""
+    };
+}
+/// The pool of a dataset's name.
+macro_rules! pool_of {
+    ($name:literal) => {
+        concat!("substr(", $name, ", 1, instr(", $name, " || '/', '/') - 1)")
+    };
+}
 
 #[path = "../query/mod.rs"]
 pub(crate) mod query;

@@ -18,13 +18,13 @@ fn shared() -> String {
     let output = Command::new(&script).arg("shared").output().expect("ci/postgres-cluster can be executed");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "these tests need PostgreSQL: {said}");
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    String::from_utf8(output.stdout).expect("a URL is text").trim().to_owned()
 }
 
 async fn execute(statement: String) {
     let mut connection = PgConnection::connect(cluster()).await.expect("the test cluster answers");
-    sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await.expect("the statement is right");
+    connection.close().await.expect("the connection ends");
 }
 
 /// Gives the test the URL of an empty database of its own.

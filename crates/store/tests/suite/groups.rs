@@ -1,5 +1,10 @@
+use std::collections::BTreeMap;
+
 use serde_json::json;
-use zfs_sync_core::{group::SyncGroup, plan::ReplicaState};
+use zfs_sync_core::{
+    group::{GroupMode, MirrorDeletes, OnDivergence, Profile, SyncGroup},
+    plan::ReplicaState,
+};
 use zfs_sync_store::{Error, GroupSettings, ReplicaFilter, ReplicaRow, TransferState};
 
 use super::{database::Database, make::*};
@@ -27,8 +32,15 @@ pub(crate) async fn a_group_reads_back_as_it_was(database: &Database) {
 
     let of_three = SyncGroup {
         name: "a first".into(),
-        source_of_truth: system_id(3),
+        mode: GroupMode::ManyToOne,
+        hub: system_id(3),
         members: vec![system_id(3), system_id(1)],
+        member_mappings: BTreeMap::from([(system_id(1), vec!["tank=backup/one".parse().unwrap()])]),
+        on_divergence: OnDivergence::UseMajority,
+        allow_destroy: true,
+        mirror_deletes: Some(MirrorDeletes { max_percent: 20 }),
+        follow_renames: true,
+        profile: Profile::Classic,
         ..group(2)
     };
     let second = store.insert_group(&of_three, &settings(), at(2)).await.unwrap();
@@ -55,7 +67,7 @@ pub(crate) async fn members_must_exist_and_be_listed_once(database: &Database) {
     let strange = SyncGroup { members: vec![system_id(1), system_id(9)], ..group(1) };
     let refused = store.insert_group(&strange, &settings(), at(1)).await;
     assert!(matches!(refused, Err(Error::NotFound { what: "system" })), "{refused:?}");
-    let strange = SyncGroup { source_of_truth: system_id(9), ..group(1) };
+    let strange = SyncGroup { hub: system_id(9), ..group(1) };
     let refused = store.insert_group(&strange, &settings(), at(1)).await;
     assert!(matches!(refused, Err(Error::NotFound { what: "system" })), "{refused:?}");
     let twice = SyncGroup { members: vec![system_id(1), system_id(1)], ..group(1) };
@@ -76,6 +88,11 @@ pub(crate) async fn an_update_raises_the_revision(database: &Database) {
         include: vec!["tank/**".parse().unwrap(), "fast".parse().unwrap()],
         exclude: vec![],
         mappings: vec![],
+        member_mappings: BTreeMap::from([(system_id(3), vec![])]),
+        allow_destroy: true,
+        mirror_deletes: Some(MirrorDeletes { max_percent: 1 }),
+        follow_renames: true,
+        profile: Profile::Classic,
         ..group(1)
     };
     let row = store.update_group(&changed, &settings(), at(5)).await.unwrap();
@@ -91,8 +108,8 @@ pub(crate) async fn a_deleted_group_takes_its_queue_along(database: &Database) {
     fleet(store).await;
     store.insert_group(&group(2), &settings(), at(0)).await.unwrap();
     let row = ReplicaRow::new(group_id(1), replica("tank", ReplicaState::Behind), at(1));
-    store.store_replicas(group_id(1), std::slice::from_ref(&row), at(1)).await.unwrap();
-    store.store_replicas(group_id(2), &[row], at(1)).await.unwrap();
+    store.store_replicas(group_id(1), None, std::slice::from_ref(&row), at(1)).await.unwrap();
+    store.store_replicas(group_id(2), None, &[row], at(1)).await.unwrap();
     store.enqueue_transfer(&new_transfer(1), at(1)).await.unwrap();
     store.lease_transfers(system_id(2), 1, at(2), at(60)).await.unwrap();
     store.enqueue_transfer(&new_transfer(2), at(3)).await.unwrap();

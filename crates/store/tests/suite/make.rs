@@ -1,18 +1,23 @@
 //! Values that tests start from.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::json;
 use uuid::Uuid;
 use zfs_sync_core::{
-    group::{GroupMode, OnDivergence, SyncGroup},
+    group::{GroupMode, OnDivergence, Profile, Strategy, SyncGroup},
     guid::{Guid, Txg},
-    ids::{EnrolmentTokenId, GroupId, KeyId, SystemId, TransferId},
+    ids::{EnrolmentTokenId, GroupId, KeyId, PlanId, SystemId, TransferId},
     inventory::{Bookmark, Dataset, DatasetKind, DatasetProperties, Snapshot},
-    plan::{Action, Point, Receiver, ReplicaReport, ReplicaState, Send, Step},
+    plan::{
+        Action, Casualty, Conflict, ConflictKind, ConflictSide, Decision, Fingerprint, MakeRoom, Offer, Plan,
+        Point, Proposal, Receiver, ReplicaKey, ReplicaReport, ReplicaState, Send, Severity, Step,
+    },
     time::Timestamp,
 };
 use zfs_sync_store::{
-    GroupSettings, NewEnrolmentToken, NewKey, NewSystem, NewTransfer, Report, ReportedDataset, SecretHash,
-    Store,
+    GroupSettings, NewEnrolmentToken, NewKey, NewPlan, NewSystem, NewTransfer, Report, ReportedDataset,
+    SecretHash, Store,
 };
 
 /// A moment some seconds after the beginning of every test.
@@ -137,11 +142,11 @@ pub(crate) fn digest_of(dataset: &Dataset) -> ReportedDataset {
 }
 
 pub(crate) fn complete(sequence: u64, datasets: Vec<ReportedDataset>) -> Report {
-    Report { sequence, base: None, datasets, removed: vec![] }
+    Report { sequence, base: None, datasets, removed: vec![], retention: None }
 }
 
 pub(crate) fn delta(sequence: u64, datasets: Vec<ReportedDataset>) -> Report {
-    Report { sequence, base: Some(sequence - 1), datasets, removed: vec![] }
+    Report { sequence, base: Some(sequence - 1), datasets, removed: vec![], retention: None }
 }
 
 /// Group `number` of systems 1, the source of truth, and 2.
@@ -151,13 +156,18 @@ pub(crate) fn group(number: u128) -> SyncGroup {
         name: format!("group {number}"),
         enabled: true,
         mode: GroupMode::OneWay,
-        source_of_truth: system_id(1),
+        hub: system_id(1),
         members: vec![system_id(2), system_id(1)],
         include: vec!["tank/media/**".parse().unwrap()],
         exclude: vec!["tank/media/tmp".parse().unwrap()],
         mappings: vec!["tank=backup".parse().unwrap()],
+        member_mappings: BTreeMap::new(),
         auto: true,
         on_divergence: OnDivergence::KeepBoth,
+        allow_destroy: false,
+        mirror_deletes: None,
+        follow_renames: false,
+        profile: Profile::Standard,
     }
 }
 
@@ -187,6 +197,7 @@ pub(crate) fn step(source: &str, target: &str) -> Step {
             raw: false,
             target_newest: None,
             create_parents: vec![],
+            target_origin: None,
         }),
     }
 }
@@ -204,6 +215,8 @@ pub(crate) fn new_transfer(number: u128) -> NewTransfer {
 
 pub(crate) fn replica(source: &str, state: ReplicaState) -> ReplicaReport {
     ReplicaReport {
+        home: system_id(1),
+        dataset: source.parse().unwrap(),
         source_system: system_id(1),
         target_system: system_id(2),
         source: source.parse().unwrap(),
@@ -212,11 +225,68 @@ pub(crate) fn replica(source: &str, state: ReplicaState) -> ReplicaReport {
         reason: None,
         warnings: vec![],
         facts: vec![],
+        rules: vec![],
         next: "a sentence".into(),
+        next_at: None,
         step: None,
         newest_common: Some(Point::from(&snapshot(5))),
         newest_source: None,
         snapshot_lag: 3,
         only_on_target: vec![],
+        conflict: None,
+        remembered: None,
+    }
+}
+
+/// Of the dataset `name` on systems 1 and 2; the target has written this much.
+pub(crate) fn conflict(name: &str, kind: ConflictKind, severity: Severity, written: u64) -> Conflict {
+    let side = |system, written| ConflictSide {
+        system: system_id(system),
+        dataset: name.parse().unwrap(),
+        head: Some(Casualty::from(&snapshot(u64::MAX - 1))),
+        only_here: vec![Casualty::from(&snapshot(u64::MAX - 1))],
+        only_here_count: 1,
+        only_here_bytes: 10,
+        written,
+    };
+    Conflict {
+        kind,
+        severity,
+        source: side(1, 0),
+        target: side(2, written),
+        last_common: Some(Point::from(&snapshot(5))),
+        bytes_at_stake: 10 + written,
+        strategies: vec![Offer { strategy: Strategy::RollbackTarget, obstacle: Some("it is held".into()) }],
+        suggested: Some(Strategy::KeepBoth),
+    }
+}
+
+pub(crate) fn plan_id(number: u128) -> PlanId {
+    PlanId::from_uuid(Uuid::from_u128(0xA000 + number))
+}
+
+/// Plan `number` of group 1: the replica of `dataset` on system 2 goes back.
+pub(crate) fn new_plan(number: u128, dataset: &str) -> NewPlan {
+    let replica =
+        ReplicaKey { home: system_id(1), dataset: dataset.parse().unwrap(), target_system: system_id(2) };
+    let decision = Decision {
+        home: replica.home,
+        dataset: replica.dataset.clone(),
+        winner: system_id(1),
+        how: MakeRoom::RollBack,
+        targets: BTreeSet::from([system_id(2)]),
+        may_destroy: BTreeSet::from([Guid::new(u64::MAX), Guid::new(3)]),
+        may_discard: BTreeMap::from([(system_id(2), u64::MAX)]),
+        may_move: BTreeMap::from([(system_id(2), Guid::new(7))]),
+    };
+    let fingerprint = Fingerprint(format!("of {number}"));
+    let plan =
+        Plan { group: group_id(1), steps: vec![step(dataset, dataset)], destroys: vec![], fingerprint };
+    NewPlan {
+        id: plan_id(number),
+        group: group_id(1),
+        replica,
+        proposal: Proposal { strategy: Strategy::UseNewest, decision, plan },
+        created_by: "key:ops".into(),
     }
 }

@@ -1,17 +1,25 @@
 //! What every backend must do. `tests/sqlite.rs` and `tests/postgres.rs` run all of it.
 
+pub(crate) mod changes;
+pub(crate) mod conflicts;
 pub(crate) mod database;
 pub(crate) mod enrolment;
 pub(crate) mod groups;
 pub(crate) mod inventory;
+pub(crate) mod inventory_part;
+pub(crate) mod inventory_part_plans;
 pub(crate) mod inventory_protocol;
 pub(crate) mod journal;
 pub(crate) mod keys;
 pub(crate) mod make;
+pub(crate) mod plans;
+pub(crate) mod replica_lists;
 pub(crate) mod replicas;
+pub(crate) mod retention;
 pub(crate) mod systems;
 pub(crate) mod transfers;
 pub(crate) mod transfers_leased;
+pub(crate) mod upgrade;
 
 /// Makes one test of each behaviour; `run` gives it a database of its own. Clippy names a behaviour that is missing here.
 macro_rules! suite {
@@ -32,10 +40,25 @@ macro_rules! suite {
                 another_digest_without_history_is_needed_and_holds_back_the_age,
                 a_needed_dataset_that_goes_away_is_needed_no_more, one_of_two_deltas_at_once_is_accepted,
                 reports_of_strangers_are_refused;
+            inventory_part: a_part_is_what_the_whole_has_of_it, every_pool_is_seen, what_lies_around_a_target_is_found,
+                a_part_costs_nothing_for_the_rest, holders_are_found_by_guid;
+            inventory_part_plans: a_plan_of_parts_is_the_plan_of_the_whole;
+            changes: reports_queue_what_they_change, what_changes_again_is_not_forgotten, systems_without_groups_queue_nothing,
+                a_report_that_fails_queues_nothing;
             groups: a_group_reads_back_as_it_was, names_of_groups_are_unique, members_must_exist_and_be_listed_once,
                 an_update_raises_the_revision, a_deleted_group_takes_its_queue_along;
+            retention: policies_read_back_and_are_replaced_as_a_whole, policies_belong_to_their_system,
+                the_same_policies_again_change_no_row, a_changed_policy_is_planned_anew;
             replicas: transitions_tell_what_came_changed_and_went, since_stays_while_the_state_does,
-                the_same_replicas_again_change_no_row, replicas_are_filtered_and_counted;
+                the_same_replicas_again_change_no_row, a_scope_leaves_all_others_alone;
+            replica_lists: replicas_are_filtered_and_counted, replicas_are_found_by_what_plans_ask_for, pages_follow_each_other,
+                groups_are_summed_up;
+            conflicts: a_conflict_opens_changes_and_is_resolved, what_is_not_known_stays_open,
+                a_conflict_goes_with_its_replica_and_its_group, an_ignored_conflict_that_gets_worse_is_heard_again,
+                conflicts_are_filtered_and_counted, old_conflicts_are_forgotten, replicas_and_conflicts_change_together;
+            plans: a_plan_reads_back_as_it_was, a_plan_is_applied_once, a_decision_replaces_the_one_before,
+                plans_applied_at_once_leave_one_decision, a_decision_ends_once, plans_that_nobody_applied_are_forgotten,
+                half_an_application_is_none;
             transfers: a_target_has_one_unfinished_transfer, transfers_are_filtered_newest_first,
                 a_queued_transfer_is_cancelled_at_once, a_leased_transfer_is_asked_to_stop,
                 a_parked_replica_stays_parked_until_retried, a_retry_yields_to_a_newer_transfer;

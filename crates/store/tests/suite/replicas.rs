@@ -1,9 +1,11 @@
+use std::collections::BTreeSet;
+
 use zfs_sync_core::plan::{Fact, Reason, ReplicaState};
-use zfs_sync_store::{Error, GroupSettings, ReplicaFilter, ReplicaRow, ReplicaTransition};
+use zfs_sync_store::{Error, ReplicaFilter, ReplicaRow, ReplicaTransition};
 
 use super::{database::Database, make::*};
 
-fn row(source: &str, state: ReplicaState) -> ReplicaRow {
+pub(crate) fn row(source: &str, state: ReplicaState) -> ReplicaRow {
     ReplicaRow::new(group_id(1), replica(source, state), at(0))
 }
 
@@ -17,7 +19,7 @@ pub(crate) async fn transitions_tell_what_came_changed_and_went(database: &Datab
     let store = &database.store;
     fleet(store).await;
     let first = [row("tank/a", Behind), row("tank/b", Behind), row("tank/c", InSync)];
-    let transitions = store.store_replicas(group_id(1), &first, at(1)).await.unwrap();
+    let transitions = store.store_replicas(group_id(1), None, &first, at(1)).await.unwrap();
     let expected =
         [("tank/a", None, Some(Behind)), ("tank/b", None, Some(Behind)), ("tank/c", None, Some(InSync))];
     assert_eq!(told(&transitions), expected);
@@ -25,7 +27,7 @@ pub(crate) async fn transitions_tell_what_came_changed_and_went(database: &Datab
     let mut diverged = replica("tank/b", Diverged);
     diverged.reason = Some(Reason::Diverged);
     let second = [row("tank/a", Behind), ReplicaRow::new(group_id(1), diverged, at(0))];
-    let transitions = store.store_replicas(group_id(1), &second, at(2)).await.unwrap();
+    let transitions = store.store_replicas(group_id(1), None, &second, at(2)).await.unwrap();
     assert_eq!(
         told(&transitions),
         [("tank/b", Some(Behind), Some(Diverged)), ("tank/c", Some(InSync), None)]
@@ -38,9 +40,9 @@ pub(crate) async fn transitions_tell_what_came_changed_and_went(database: &Datab
     assert_eq!((stored[1].newest_common_creation, stored[1].snapshot_lag), (Some(1_780_000_005), 3));
     assert_eq!(stored[1].report.reason, Some(Reason::Diverged));
 
-    assert_eq!(store.store_replicas(group_id(1), &[], at(3)).await.unwrap().len(), 2);
+    assert_eq!(store.store_replicas(group_id(1), None, &[], at(3)).await.unwrap().len(), 2);
     assert_eq!(store.replicas(&ReplicaFilter::default()).await.unwrap(), []);
-    let unknown = store.store_replicas(group_id(9), &[], at(3)).await;
+    let unknown = store.store_replicas(group_id(9), None, &[], at(3)).await;
     assert!(matches!(unknown, Err(Error::NotFound { what: "sync group" })));
 }
 
@@ -48,7 +50,7 @@ pub(crate) async fn since_stays_while_the_state_does(database: &Database) {
     let store = &database.store;
     fleet(store).await;
     let stored = async |row: ReplicaRow, seconds| {
-        let transitions = store.store_replicas(group_id(1), &[row], at(seconds)).await.unwrap().len();
+        let transitions = store.store_replicas(group_id(1), None, &[row], at(seconds)).await.unwrap().len();
         let row = store.replicas(&ReplicaFilter::default()).await.unwrap().remove(0);
         (transitions, row.since, row.snapshot_lag, row.report.next)
     };
@@ -67,52 +69,34 @@ pub(crate) async fn the_same_replicas_again_change_no_row(database: &Database) {
     fleet(store).await;
     let rows: Vec<_> = (0..1500).map(|number| row(&format!("tank/{number}"), ReplicaState::InSync)).collect();
     let now = at(1).checked_add(std::time::Duration::from_nanos(1_234_567)).unwrap();
-    assert_eq!(store.store_replicas(group_id(1), &rows, now).await.unwrap().len(), 1500);
+    assert_eq!(store.store_replicas(group_id(1), None, &rows, now).await.unwrap().len(), 1500);
     database.freeze(&["replicas"]).await;
-    assert_eq!(store.store_replicas(group_id(1), &rows, at(2)).await.unwrap(), []);
-    store.store_replicas(group_id(1), &rows[1..], at(3)).await.expect_err("the rows are frozen indeed");
+    assert_eq!(store.store_replicas(group_id(1), None, &rows, at(2)).await.unwrap(), []);
+    store.store_replicas(group_id(1), None, &rows[1..], at(3)).await.expect_err("the rows are frozen indeed");
     assert_eq!(store.replicas(&ReplicaFilter::default()).await.unwrap().len(), 1500);
 }
 
-pub(crate) async fn replicas_are_filtered_and_counted(database: &Database) {
+pub(crate) async fn a_scope_leaves_all_others_alone(database: &Database) {
     use ReplicaState::{Behind, InSync};
     let store = &database.store;
     fleet(store).await;
-    store.create_system(&new_system(3), at(0)).await.unwrap();
-    let mut other = group(2);
-    other.members = vec![system_id(1), system_id(3)];
-    store.insert_group(&other, &GroupSettings::default(), at(0)).await.unwrap();
-    let rows = [row("tank/a", Behind), row("tank/b", InSync), row("tank/c", InSync)];
-    store.store_replicas(group_id(1), &rows, at(1)).await.unwrap();
-    let mut of_three = replica("tank/a", InSync);
-    of_three.target_system = system_id(3);
-    of_three.target = "backup/a".parse().unwrap();
-    let of_three = ReplicaRow::new(group_id(2), of_three, at(1));
-    store.store_replicas(group_id(2), &[of_three], at(1)).await.unwrap();
+    let rows: Vec<_> =
+        ["tank", "tank/a", "tank/a/b", "tank/c", "tank/d"].map(|name| row(name, Behind)).into();
+    store.store_replicas(group_id(1), None, &rows, at(1)).await.unwrap();
+    for operation in ["INSERT", "UPDATE"] {
+        database.forbid("replicas", operation, "NEW.dataset NOT IN ('tank/a', 'tank/c')").await;
+    }
+    database.forbid("replicas", "DELETE", "OLD.dataset NOT IN ('tank/a', 'tank/c')").await;
 
-    let found = async |filter: ReplicaFilter| -> Vec<(String, u128)> {
-        let rows = store.replicas(&filter).await.unwrap();
-        rows.into_iter().map(|row| (row.source.to_string(), row.target_system.as_uuid().as_u128())).collect()
-    };
-    let expect =
-        |rows: &[(&str, u128)]| rows.iter().map(|(name, id)| ((*name).to_owned(), *id)).collect::<Vec<_>>();
-    let all = ReplicaFilter::default();
-    let everything = [("tank/a", 2), ("tank/b", 2), ("tank/c", 2), ("tank/a", 3)];
-    assert_eq!(found(all.clone()).await, expect(&everything));
-    assert_eq!(found(ReplicaFilter { limit: Some(1), ..all.clone() }).await, expect(&everything[..1]));
-    let of_group = ReplicaFilter { group: Some(group_id(2)), ..all.clone() };
-    assert_eq!(found(of_group).await, expect(&everything[3..]));
-    let of_system = ReplicaFilter { system: Some(system_id(3)), ..all.clone() };
-    assert_eq!(found(of_system).await, expect(&everything[3..]));
-    let of_source = ReplicaFilter { system: Some(system_id(1)), ..all.clone() };
-    assert_eq!(found(of_source).await, expect(&everything));
-    let of_dataset = ReplicaFilter { dataset: Some("backup/a".parse().unwrap()), ..all.clone() };
-    assert_eq!(found(of_dataset).await, expect(&everything[3..]));
-    let behind = ReplicaFilter { states: vec![Behind, ReplicaState::Diverged], ..all };
-    assert_eq!(found(behind).await, expect(&everything[..1]));
-
-    let counts = store.replica_counts(None).await.unwrap();
-    assert_eq!(counts.into_iter().collect::<Vec<_>>(), [(InSync, 3), (Behind, 1)]);
-    let counts = store.replica_counts(Some(group_id(2))).await.unwrap();
-    assert_eq!(counts.into_iter().collect::<Vec<_>>(), [(InSync, 1)]);
+    // A row outside the scope is none that this is about: it is not stored, whatever it says.
+    let scope =
+        BTreeSet::from(["tank/a".parse().unwrap(), "tank/c".parse().unwrap(), "tank/e".parse().unwrap()]);
+    let rows = [row("tank/a", InSync), row("tank/d", InSync)];
+    let transitions = store.store_replicas(group_id(1), Some(&scope), &rows, at(2)).await.unwrap();
+    assert_eq!(told(&transitions), [("tank/a", Some(Behind), Some(InSync)), ("tank/c", Some(Behind), None)]);
+    let left = store.replicas(&ReplicaFilter::default()).await.unwrap();
+    let left: Vec<_> = left.iter().map(|row| (row.dataset.as_str(), row.state)).collect();
+    assert_eq!(left, [("tank", Behind), ("tank/a", InSync), ("tank/a/b", Behind), ("tank/d", Behind)]);
+    let nothing = store.store_replicas(group_id(1), Some(&BTreeSet::new()), &[], at(3)).await.unwrap();
+    assert_eq!(nothing, []);
 }

@@ -89,7 +89,7 @@ pub(crate) async fn deleting_a_system_takes_its_belongings_along(database: &Data
     store.insert_key(&NewKey { system: Some(system_id(3)), ..new_key(2) }, at(0)).await.unwrap();
     store.apply_report(system_id(2), &complete(1, vec![whole(&dataset("tank", 1..5))]), at(1)).await.unwrap();
     let row = ReplicaRow::new(group_id(1), replica("tank", ReplicaState::Behind), at(1));
-    store.store_replicas(group_id(1), &[row], at(1)).await.unwrap();
+    store.store_replicas(group_id(1), None, &[row], at(1)).await.unwrap();
     store.enqueue_transfer(&new_transfer(1), at(1)).await.unwrap();
     store.enqueue_transfer(&new_transfer(2), at(1)).await.unwrap();
     store.cancel_transfer(transfer_id(2), "ops", at(2)).await.unwrap();

@@ -4,7 +4,9 @@ use camino::Utf8PathBuf;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use super::{
-    fleet::{GroupCommand, SyncCommand, SystemCommand, TransferCommand, WhyArgs},
+    conflict::{ConflictCommand, PlanCommand, WhatIf},
+    fleet::{SyncCommand, SystemCommand, TransferCommand, WhyArgs},
+    group::GroupCommand,
     host::{AgentCommand, DemoArgs, DoctorArgs, ExplainArgs, ReplicateArgs, ServerArgs},
 };
 
@@ -24,6 +26,7 @@ Examples:
       --source-of-truth nas1 --dataset 'tank/media/**' --auto
   zfs-sync status                how everything stands
   zfs-sync why tank/media@nas2   why it stands so, and what happens next
+  zfs-sync conflict list         what left its source, and how to end that
 ";
 
 /// Where a witness is looked for when nothing else is said.
@@ -35,7 +38,7 @@ Exit codes:
   1 failed                   6 partial: some items failed         11 busy or locked
   2 wrong usage              7 the wait timed out, work goes on   12 configuration invalid
   3 not found                8 unreachable                       130 interrupted
-  4 no key or not allowed    9 out of sync (with --exit-code)";
+  4 no key or not allowed    9 out of sync (with --exit-code), not safe to delete (whatif)";
 
 /// `zfs-sync`.
 #[derive(Debug, Parser)]
@@ -114,6 +117,15 @@ pub(crate) enum Command {
     /// Compare, plan and replicate a group now
     #[command(subcommand)]
     Sync(SyncCommand),
+    /// Replicas that left their source, and how to end that
+    #[command(subcommand)]
+    Conflict(ConflictCommand),
+    /// Plans that wait to be applied
+    #[command(subcommand)]
+    Plan(PlanCommand),
+    /// Ask before it happens: a system is lost, snapshots are deleted
+    #[command(name = "whatif")]
+    WhatIf(WhatIf),
     /// Transfers under way and ended
     #[command(subcommand)]
     Transfer(TransferCommand),

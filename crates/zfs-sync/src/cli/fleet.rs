@@ -42,74 +42,6 @@ pub(crate) enum TokenCommand {
     },
 }
 
-/// `group`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum GroupCommand {
-    /// Make a group
-    Create(CreateGroup),
-    /// List groups
-    List,
-    /// Show one group
-    Show {
-        /// Name or id
-        group: String,
-    },
-    /// Let a group work again
-    Enable {
-        /// Name or id
-        group: String,
-    },
-    /// Let a group rest; running transfers end
-    Disable {
-        /// Name or id
-        group: String,
-    },
-    /// Delete a group; no data is deleted anywhere
-    Delete {
-        /// Name or id
-        group: String,
-    },
-}
-
-/// `group create`.
-#[derive(Debug, Args)]
-#[command(before_help = "Examples:
-  zfs-sync group create --name prod --systems nas1,nas2 --source-of-truth nas1 --dataset 'tank/media/**' --auto
-  zfs-sync group create --name vault --systems nas1,vault --source-of-truth nas1 --dataset tank/vm \\
-      --dataset 'tank/home/*' --exclude tank/home/scratch --map tank=backup/nas1")]
-pub(crate) struct CreateGroup {
-    /// Name, unique
-    #[arg(long)]
-    pub(crate) name: String,
-    /// Members, by host name or id, with commas between
-    #[arg(long, value_delimiter = ',', required = true, value_name = "A,B[,C]")]
-    pub(crate) systems: Vec<String>,
-    /// The member whose snapshots the others receive
-    #[arg(long, value_name = "SYSTEM")]
-    pub(crate) source_of_truth: String,
-    /// Datasets of the source of truth: a name, or with `*`, `?`; `NAME/**` is NAME and all below it; may be repeated
-    #[arg(long = "dataset", required = true, value_name = "PATTERN")]
-    pub(crate) datasets: Vec<String>,
-    /// Datasets to leave out; may be repeated
-    #[arg(long, value_name = "PATTERN")]
-    pub(crate) exclude: Vec<String>,
-    /// Name on targets: prefix FROM becomes TO; may be repeated
-    #[arg(long = "map", value_name = "FROM=TO")]
-    pub(crate) mappings: Vec<String>,
-    /// Replicate by itself, whenever there is something new
-    #[arg(long)]
-    pub(crate) auto: bool,
-    /// When a target went its own way: set its copy aside by rename and seed anew, without asking
-    #[arg(long)]
-    pub(crate) keep_both: bool,
-    /// For people
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) description: Option<String>,
-    /// Make it disabled; `group enable` starts it
-    #[arg(long)]
-    pub(crate) paused: bool,
-}
-
 /// Which group.
 #[derive(Debug, Args)]
 pub(crate) struct SyncSelector {
@@ -134,9 +66,19 @@ pub(crate) enum SyncCommand {
         exit_code: bool,
     },
     /// Show what would be done, with the exact commands
-    Plan(SyncSelector),
+    Plan(SyncPlan),
     /// Start what the plan says; transfers go on when this command has ended
     Execute(SyncExecute),
+}
+
+/// `sync plan`.
+#[derive(Debug, Args)]
+pub(crate) struct SyncPlan {
+    #[command(flatten)]
+    pub(crate) selector: SyncSelector,
+    /// Show also what has changed since the group was last planned
+    #[arg(long)]
+    pub(crate) diff: bool,
 }
 
 /// `sync execute`.

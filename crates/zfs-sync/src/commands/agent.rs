@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use zfs_sync_agent::{
     agent::{Agent, Options, SshConnector, SshOptions},
     identity::{self, EnrollOptions, IdentityError},
+    sanoid,
 };
 use zfs_sync_api::{client::Client, codes::ErrorCode};
 use zfs_sync_core::name::HostName;
@@ -155,6 +156,7 @@ async fn run_agent(context: &Context, arguments: &AgentRun) -> Result<Exit, Fail
         report_interval: arguments.report_interval.unwrap_or(Options::REPORT_INTERVAL),
         poll_interval: arguments.poll_interval.unwrap_or(Options::POLL_INTERVAL),
         max_transfers: Options::MAX_TRANSFERS,
+        sanoid: Some(sanoid::Files::standard()),
     };
     let shutdown = CancellationToken::new();
     let agent = Agent::start(options, shutdown.clone())

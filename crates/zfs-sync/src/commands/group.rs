@@ -1,18 +1,26 @@
 //! `group`: which datasets are kept where.
 
+mod definition;
+
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use zfs_sync_api::v1::group::{self, Group, UpdateGroup};
-use zfs_sync_core::{group::OnDivergence, plan::ReplicaState};
+use zfs_sync_api::v1::group::{Group, UpdateGroup};
+use zfs_sync_core::{
+    group::{GroupMode, OnDivergence, Profile},
+    plan::ReplicaState,
+};
 use zfs_sync_zfs::command::quote;
 
 use super::{Context, Exit, lookup};
 use crate::{
-    cli::{CreateGroup, GroupCommand},
+    cli::GroupCommand,
     failure::Failure,
-    printer::{Beside, Cell, Row, words::ago},
+    printer::{
+        Beside, Cell, Row,
+        words::{ago, word},
+    },
 };
 
 #[derive(Debug, Serialize)]
@@ -20,7 +28,7 @@ use crate::{
 struct GroupLine(Group);
 
 impl Row for GroupLine {
-    const COLUMNS: &'static [&'static str] = &["group", "mode", "source", "targets", "datasets", "replicas"];
+    const COLUMNS: &'static [&'static str] = &["group", "starts", "flow", "datasets", "replicas"];
     const FIELDS: &'static [&'static str] = &[
         "name",
         "id",
@@ -33,15 +41,16 @@ impl Row for GroupLine {
         "mappings",
         "in_sync",
         "replicas",
+        "mode",
+        "hub",
     ];
 
     fn cells(&self, _now: Timestamp) -> Vec<Cell> {
         let group = &self.0;
         vec![
             Cell::text(&group.name),
-            Cell::text(mode(group)),
-            Cell::text(&group.source_of_truth_name),
-            Cell::text(targets(group).join(", ")),
+            Cell::text(starts(group)),
+            Cell::text(flow(group)),
             Cell::text(selection(group)),
             Cell::text(counts(group)),
         ]
@@ -55,13 +64,15 @@ impl Row for GroupLine {
             group.id.to_string(),
             group.enabled.to_string(),
             group.auto.to_string(),
-            group.source_of_truth_name.clone(),
+            group.source_of_truth_name.clone().unwrap_or_default(),
             group.systems.iter().map(|member| member.hostname.as_str()).collect::<Vec<_>>().join(" "),
             texts(&group.datasets).join(" "),
             texts(&group.exclude).join(" "),
-            texts(&group.mappings).join(" "),
+            mappings(group).join(" "),
             in_sync.to_string(),
             group.replicas.values().sum::<u64>().to_string(),
+            word(&group.mode),
+            group.hub_name.clone(),
         ]
     }
 }
@@ -70,7 +81,7 @@ fn texts(items: &[impl ToString]) -> Vec<String> {
     items.iter().map(ToString::to_string).collect()
 }
 
-fn mode(group: &Group) -> &'static str {
+fn starts(group: &Group) -> &'static str {
     match (group.enabled, group.auto) {
         (false, _) => "‖ disabled",
         (true, true) => "automatic",
@@ -78,9 +89,28 @@ fn mode(group: &Group) -> &'static str {
     }
 }
 
-fn targets(group: &Group) -> Vec<&str> {
-    let others = group.systems.iter().filter(|member| member.id != group.source_of_truth);
-    others.map(|member| member.hostname.as_str()).collect()
+/// `nas1 → nas2, nas3`: who copies from whom.
+fn flow(group: &Group) -> String {
+    let names = |members: &mut dyn Iterator<Item = &zfs_sync_api::v1::group::Member>, between: &str| {
+        members.map(|member| member.hostname.as_str()).collect::<Vec<_>>().join(between)
+    };
+    let others = names(&mut group.systems.iter().filter(|member| member.id != group.hub), ", ");
+    match group.mode {
+        GroupMode::OneWay => format!("{} → {others}", group.hub_name),
+        GroupMode::ManyToOne => format!("{others} → {}", group.hub_name),
+        GroupMode::Chain => names(&mut group.systems.iter(), " → "),
+        GroupMode::Mesh => names(&mut group.systems.iter(), " ↔ "),
+        GroupMode::Local => format!("within {}", group.hub_name),
+    }
+}
+
+/// `tank=backup`, and what holds for single members.
+fn mappings(group: &Group) -> Vec<String> {
+    let of_members = group.systems.iter().flat_map(|member| {
+        let mappings = group.member_mappings.get(&member.id).into_iter().flatten();
+        mappings.map(|mapping| format!("{}:{mapping}", member.hostname))
+    });
+    texts(&group.mappings).into_iter().chain(of_members).collect()
 }
 
 fn selection(group: &Group) -> String {
@@ -120,7 +150,7 @@ pub(super) async fn run(context: &Context, command: GroupCommand) -> Result<Exit
     let (printer, now) = (&context.printer, context.now());
     match command {
         GroupCommand::Create(arguments) => {
-            let created = client.create_group(&request(&arguments)).await?;
+            let created = client.create_group(&definition::request(&arguments)).await?;
             show(context, "group.create", created)?;
             if !arguments.auto {
                 printer.say(format!(
@@ -128,6 +158,11 @@ pub(super) async fn run(context: &Context, command: GroupCommand) -> Result<Exit
                     quote(&arguments.name)
                 ));
             }
+        }
+        GroupCommand::Edit(arguments) => {
+            let group = lookup::group(&client, &arguments.group).await?;
+            let change = definition::change(&arguments, &group);
+            show(context, "group.edit", client.update_group(group.id, &change).await?)?;
         }
         GroupCommand::List => {
             let rows: Vec<_> = client.list_groups().await?.into_iter().map(GroupLine).collect();
@@ -153,22 +188,6 @@ pub(super) async fn run(context: &Context, command: GroupCommand) -> Result<Exit
     Ok(Exit::Done)
 }
 
-fn request(arguments: &CreateGroup) -> group::CreateGroup {
-    group::CreateGroup {
-        name: arguments.name.clone(),
-        description: arguments.description.clone(),
-        systems: arguments.systems.clone(),
-        source_of_truth: Some(arguments.source_of_truth.clone()),
-        datasets: arguments.datasets.clone(),
-        exclude: arguments.exclude.clone(),
-        mappings: arguments.mappings.clone(),
-        auto: arguments.auto,
-        on_divergence: if arguments.keep_both { OnDivergence::KeepBoth } else { OnDivergence::Stop },
-        enabled: Some(!arguments.paused),
-        ..group::CreateGroup::default()
-    }
-}
-
 async fn set_enabled(
     context: &Context,
     client: &zfs_sync_api::client::Client,
@@ -186,52 +205,90 @@ fn show(context: &Context, command: &str, group: Group) -> Result<(), Failure> {
     for note in &group.warnings {
         context.printer.say(format!("warning[{}]: {}", note.code, note.detail));
     }
-    let divergence = match group.on_divergence {
-        OnDivergence::Stop => "stop and ask",
-        OnDivergence::KeepBoth => "keep both: rename the target's copy, seed anew",
-    };
-    let mappings =
-        if group.mappings.is_empty() { "same names".to_owned() } else { texts(&group.mappings).join(", ") };
+    let names = mappings(&group);
     let mut pairs = vec![
         ("group", group.name.clone()),
         ("id", group.id.to_string()),
-        ("mode", mode(&group).to_owned()),
-        ("source", group.source_of_truth_name.clone()),
-        ("targets", targets(&group).join(", ")),
+        ("starts", starts(&group).to_owned()),
+        ("mode", word(&group.mode)),
+        ("flow", flow(&group)),
         ("datasets", selection(&group)),
-        ("mapping", mappings),
-        ("divergence", divergence.to_owned()),
+        ("mapping", if names.is_empty() { "same names".to_owned() } else { names.join(", ") }),
+        ("divergence", divergence(group.on_divergence).to_owned()),
+        ("deletions", deletions(&group)),
+        ("renames", if group.follow_renames { "followed" } else { "shown as conflicts" }.to_owned()),
         ("replicas", counts(&group)),
         ("made", ago(now, group.created_at)),
     ];
+    if group.profile == Profile::Classic {
+        pairs.insert(7, ("profile", "classic: midnight snapshots, when 72 hours behind".to_owned()));
+    }
     if let Some(description) = &group.description {
         pairs.insert(1, ("about", description.clone()));
     }
     context.printer.one(command, &GroupLine(group), &pairs, now)
 }
 
+const fn divergence(policy: OnDivergence) -> &'static str {
+    match policy {
+        OnDivergence::Stop => "stop and ask",
+        OnDivergence::KeepBoth => "keep both: rename the target's copy, seed anew",
+        OnDivergence::UseSourceOfTruth => {
+            "the target goes back to what is common, or is set aside; may destroy"
+        }
+        OnDivergence::UseNewest => "all follow the member with the newest snapshot; may destroy",
+        OnDivergence::UseLargest => "all follow the member with the most data; may destroy",
+        OnDivergence::UseMajority => "all follow the history that most have; may destroy",
+        OnDivergence::RollbackTarget => "the target goes back to what is common; may destroy",
+    }
+}
+
+fn deletions(group: &Group) -> String {
+    match group.mirror_deletes {
+        Some(mirror) => {
+            format!("carried over, at most {} % of a replica's snapshots in one run", mirror.max_percent)
+        }
+        None => "never carried over".to_owned(),
+    }
+}
+
 /// The words that make a group of the same definition.
 fn command_to_create(group: &Group) -> String {
     let systems: Vec<&str> = group.systems.iter().map(|member| member.hostname.as_str()).collect();
-    let mut text = format!(
-        "zfs-sync group create --name {} --systems {} --source-of-truth {}",
-        quote(&group.name),
-        systems.join(","),
-        group.source_of_truth_name
-    );
+    let mut text =
+        format!("zfs-sync group create --name {} --systems {}", quote(&group.name), systems.join(","));
+    match group.mode {
+        GroupMode::OneWay => {
+            let _ = write!(text, " --source-of-truth {}", group.hub_name);
+        }
+        mode => {
+            let _ = write!(text, " --mode {} --hub {}", word(&mode), group.hub_name);
+        }
+    }
     let lists = [
         ("--dataset", texts(&group.datasets)),
         ("--exclude", texts(&group.exclude)),
-        ("--map", texts(&group.mappings)),
+        ("--map", mappings(group)),
     ];
     for (option, values) in lists {
         for value in values {
             let _ = write!(text, " {option} {}", quote(&value));
         }
     }
+    match group.on_divergence {
+        OnDivergence::Stop => {}
+        policy => {
+            let _ = write!(text, " --on-divergence {}", word(&policy));
+        }
+    }
+    if let Some(mirror) = group.mirror_deletes {
+        let _ = write!(text, " --mirror-deletes {}", mirror.max_percent);
+    }
     for (option, applies) in [
         ("--auto", group.auto),
-        ("--keep-both", group.on_divergence == OnDivergence::KeepBoth),
+        ("--allow-destroy", group.allow_destroy),
+        ("--follow-renames", group.follow_renames),
+        ("--profile classic", group.profile == Profile::Classic),
         ("--paused", !group.enabled),
     ] {
         if applies {

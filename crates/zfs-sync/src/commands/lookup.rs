@@ -2,15 +2,25 @@
 
 use uuid::Uuid;
 use zfs_sync_api::{
-    client::{Client, TransferQuery},
+    client::{Client, ConflictQuery, TransferQuery},
     codes::ErrorCode,
-    v1::{group::Group, key::EnrolmentToken, system::System, transfer::Transfer},
+    v1::{
+        conflict::{Conflict, ConflictState},
+        group::Group,
+        key::EnrolmentToken,
+        plan::Plan,
+        system::System,
+        transfer::Transfer,
+    },
 };
 
 use crate::{failure::Failure, settings::nearest};
 
 /// The shortest beginning of an id that is looked up.
 const SHORTEST_PREFIX: usize = 4;
+
+/// Conflicts among which a beginning is looked up: the newest.
+const MOST_CONFLICTS: u32 = 1000;
 
 struct Kind {
     name: &'static str,
@@ -46,6 +56,65 @@ pub(super) async fn transfer(client: &Client, text: &str) -> Result<Transfer, Fa
     let transfers =
         client.list_transfers(&TransferQuery { limit: 10_000, ..TransferQuery::default() }).await?;
     choose(transfers, text, &kind, |_| None, |transfer| transfer.id.as_uuid())
+}
+
+/// A conflict by its id, or by its replica: `DATASET@SYSTEM`, open ones before those that are over.
+pub(super) async fn conflict(client: &Client, text: &str) -> Result<Conflict, Failure> {
+    if let Ok(id) = text.parse::<Uuid>() {
+        return Ok(client.find_conflict(id.into()).await?);
+    }
+    let kind =
+        Kind { name: "conflict", not_found: ErrorCode::ConflictNotFound, list: "zfs-sync conflict list" };
+    let all = |system: Option<String>, dataset: Option<String>| ConflictQuery {
+        system,
+        dataset,
+        state: Some("all".to_owned()),
+        limit: Some(MOST_CONFLICTS),
+        ..ConflictQuery::default()
+    };
+    let Some((dataset, host)) = text.rsplit_once('@') else {
+        let conflicts = client.list_conflicts(&all(None, None)).await?;
+        return choose(conflicts, text, &kind, |_| None, |conflict| conflict.id.as_uuid());
+    };
+    let system = system(client, host).await?;
+    let query = all(Some(system.id.to_string()), Some(dataset.to_owned()));
+    let mut conflicts = client.list_conflicts(&query).await?;
+    conflicts.retain(|conflict| conflict.report.target.system == system.id);
+    let over = |conflict: &Conflict| conflict.state == ConflictState::Resolved;
+    if conflicts.iter().any(|conflict| !over(conflict)) {
+        conflicts.retain(|conflict| !over(conflict));
+    } else {
+        // The newest first: what is over is asked about by its end.
+        conflicts.truncate(1);
+    }
+    let ids: Vec<_> =
+        conflicts.iter().map(|conflict| format!("{} ({})", conflict.id, conflict.group)).collect();
+    match (conflicts.pop(), conflicts.len()) {
+        (Some(only), 0) => Ok(only),
+        (Some(_), _) => {
+            let detail = format!("`{text}` is in conflict in {} groups; name one by its id", ids.len());
+            Err(Failure::new(ErrorCode::SelectorInvalid, detail)
+                .context("matches", ids.join(", "))
+                .unchanged())
+        }
+        (None, _) => {
+            Err(Failure::new(kind.not_found, format!("{dataset} on {} is not in conflict", system.hostname))
+                .hint("after the @ stands the system that receives")
+                .unchanged()
+                .fix(kind.list)
+                .fix(format!("zfs-sync why {}", zfs_sync_zfs::command::quote(text))))
+        }
+    }
+}
+
+/// A plan by its id, in full: plans are not listed, and a beginning could be another one tomorrow.
+pub(super) async fn plan(client: &Client, text: &str) -> Result<Plan, Failure> {
+    let id: Uuid = text.parse().map_err(|_| {
+        Failure::new(ErrorCode::SelectorInvalid, format!("`{text}` is no id of a plan"))
+            .hint("`conflict resolve … --dry-run` prints it; it is needed in full")
+            .unchanged()
+    })?;
+    Ok(client.find_plan(id.into()).await?)
 }
 
 fn choose<T>(

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use zfs_sync_agent::engine::{self, Settled, Sides};
 use zfs_sync_api::{codes::ErrorCode, v1::agent::TransferOutcome};
 use zfs_sync_core::{
-    group::{GroupMode, Mapping, OnDivergence, SyncGroup},
+    group::{GroupMode, Mapping, OnDivergence, Profile, SyncGroup},
     guid::{Guid, Txg},
     ids::GroupId,
     inventory::{Dataset, DatasetKind},
@@ -111,13 +111,18 @@ fn group(source: &Endpoint, target: &Endpoint, arguments: &ReplicateArgs) -> Syn
         name: "replicate".to_owned(),
         enabled: true,
         mode: GroupMode::OneWay,
-        source_of_truth: source.system_id("source"),
+        hub: source.system_id("source"),
         members: vec![source.system_id("source"), target.system_id("target")],
         include: vec![pattern],
         exclude: Vec::new(),
         mappings: vec![Mapping { from: source.dataset.clone(), to: target.dataset.clone() }],
         auto: true,
+        member_mappings: BTreeMap::new(),
         on_divergence: if arguments.keep_both { OnDivergence::KeepBoth } else { OnDivergence::Stop },
+        allow_destroy: false,
+        mirror_deletes: None,
+        follow_renames: false,
+        profile: Profile::Standard,
     }
 }
 
@@ -179,8 +184,18 @@ impl<'a> Job<'a> {
                 SystemView { name: &target_name, inventory: Some(&target), fresh: true },
             ),
         ]);
-        let input =
-            Input { group: &self.group, systems: &systems, running: &[], keep_both: &BTreeSet::new(), now };
+        // Nothing is remembered between runs: both hosts say all that is known.
+        let input = Input {
+            group: &self.group,
+            systems: &systems,
+            scope: None,
+            running: &[],
+            decisions: &[],
+            memory: &BTreeMap::new(),
+            unreachable: &BTreeSet::new(),
+            holders: &BTreeMap::new(),
+            now,
+        };
         let (plan, report) = plan(&input);
         let is_held = |dataset: &&Dataset| dataset.snapshots.iter().any(|snapshot| snapshot.holds > 0);
         let held = source.datasets.values().filter(is_held);
@@ -318,6 +333,7 @@ impl<'a> Job<'a> {
                 raw: false,
                 target_newest: Some(newest.guid),
                 create_parents: Vec::new(),
+                target_origin: None,
             };
             let step = Step {
                 source_system: replica.source_system,

@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 
+use jiff::Timestamp;
 use zfs_sync_api::{
     client::Client,
     codes::ErrorCode,
     v1::{
         group::Note,
-        sync::{CheckAnswer, ExecuteAnswer, PlanAnswer, PlanRequest},
+        sync::{Change, CheckAnswer, ExecuteAnswer, PlanAnswer, PlanRequest, Standing},
     },
 };
 use zfs_sync_core::plan::ReplicaState;
@@ -17,11 +18,12 @@ use super::{
     Context, Exit, explain,
     group::state_counts,
     lookup,
+    plan::casualties,
     replicas::ReplicaLine,
     wait::{self, End},
 };
 use crate::{
-    cli::{OutputFormat, SyncCommand, SyncExecute, SyncSelector},
+    cli::{OutputFormat, SyncCommand, SyncExecute, SyncPlan},
     failure::Failure,
     printer::{
         Beside,
@@ -38,7 +40,7 @@ pub(super) async fn run(context: &Context, command: SyncCommand) -> Result<Exit,
             show_check(context, "sync.check", &answer)?;
             Ok(if exit_code && !answer.in_sync { Exit::Finding } else { Exit::Done })
         }
-        SyncCommand::Plan(selector) => plan(context, &client, &selector).await,
+        SyncCommand::Plan(arguments) => plan(context, &client, &arguments).await,
         SyncCommand::Execute(arguments) => execute(context, &client, &arguments).await,
     }
 }
@@ -54,9 +56,11 @@ fn show_check(context: &Context, command: &str, answer: &CheckAnswer) -> Result<
     Ok(())
 }
 
-async fn plan(context: &Context, client: &Client, selector: &SyncSelector) -> Result<Exit, Failure> {
+async fn plan(context: &Context, client: &Client, arguments: &SyncPlan) -> Result<Exit, Failure> {
+    let SyncPlan { selector, diff } = arguments;
     let group = lookup::group(client, &selector.sync_group).await?;
-    let request = PlanRequest { keep_both: selector.keep_both.clone(), fingerprint: None };
+    let request =
+        PlanRequest { keep_both: selector.keep_both.clone(), diff: *diff, ..PlanRequest::default() };
     let answer = client.plan_group(group.id, &request).await?;
     match context.printer.format() {
         OutputFormat::Json => context.printer.item("sync.plan", &answer, &answer.warnings, context.now())?,
@@ -73,7 +77,7 @@ async fn plan(context: &Context, client: &Client, selector: &SyncSelector) -> Re
         }
         OutputFormat::Table => {
             talk_warnings(context, &answer.warnings);
-            context.printer.text(&plan_text(&answer, &selector.keep_both))?;
+            context.printer.text(&plan_text(&answer, &selector.keep_both, context.now()))?;
         }
     }
     Ok(Exit::Done)
@@ -85,11 +89,11 @@ fn talk_warnings(context: &Context, warnings: &[Note]) {
     }
 }
 
-fn plan_text(answer: &PlanAnswer, keep_both: &[String]) -> String {
+fn plan_text(answer: &PlanAnswer, keep_both: &[String], now: Timestamp) -> String {
     let mut text = String::new();
-    let destroyed = match answer.destroys.as_slice() {
-        [] => "nothing is destroyed".to_owned(),
-        destroys => format!("DESTROYS {}", destroys.join(", ")),
+    let destroyed = match answer.destroys.len() {
+        0 => "nothing is destroyed".to_owned(),
+        number => format!("DESTROYS {}", count(number as u64, "snapshot")),
     };
     let _ = writeln!(
         text,
@@ -98,11 +102,15 @@ fn plan_text(answer: &PlanAnswer, keep_both: &[String]) -> String {
         count(answer.steps.len() as u64, "step"),
         answer.fingerprint
     );
+    text.push_str(&casualties(&answer.destroys, now));
     for (number, step) in answer.steps.iter().enumerate() {
         let _ = writeln!(text, "\n{:>3}  {}", number + 1, printable(&step.summary));
         for command in &step.commands {
             let _ = writeln!(text, "       {}", printable(command));
         }
+    }
+    if let Some(changes) = &answer.changes {
+        text.push_str(&changed(changes));
     }
     if !answer.suppressed.is_empty() {
         text.push_str("\nnot done:\n");
@@ -114,6 +122,27 @@ fn plan_text(answer: &PlanAnswer, keep_both: &[String]) -> String {
             let _ = write!(text, " --keep-both {}", quote(replica));
         }
         text.push_str(" --wait\n");
+    }
+    text
+}
+
+/// What is planned otherwise than before.
+fn changed(changes: &[Change]) -> String {
+    if changes.is_empty() {
+        return "\nnothing has changed since the group was last planned\n".to_owned();
+    }
+    let standing = |standing: &Option<Standing>| match standing {
+        None => "–".to_owned(),
+        Some(Standing { state, reason: None }) => format!("{} {}", state.glyph(), state.words()),
+        Some(Standing { state, reason: Some(reason) }) => {
+            format!("{} {} ({reason})", state.glyph(), state.words())
+        }
+    };
+    let mut text = String::from("\nsince the group was last planned:\n");
+    for change in changes {
+        let what = format!("{} on {}", change.target, change.target_system);
+        let line = format!("  {what}: {} → {}", standing(&change.before), standing(&change.after));
+        let _ = writeln!(text, "{}", printable(&line));
     }
     text
 }
@@ -130,6 +159,7 @@ async fn execute(context: &Context, client: &Client, arguments: &SyncExecute) ->
     let request = PlanRequest {
         keep_both: arguments.selector.keep_both.clone(),
         fingerprint: arguments.fingerprint.clone(),
+        diff: false,
     };
     let Some(limit) = arguments.wait else {
         let answer = client.execute_group(group.id, &request).await?;

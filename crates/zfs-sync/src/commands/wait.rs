@@ -76,8 +76,8 @@ fn standing(replica: &Replica, goal: Option<Txg>) -> Standing {
     }
     let Some(reason) = replica.reason.as_deref() else { return Standing::Pending };
     match Reason::from_code(reason) {
-        Some(Reason::SourceNoSnapshot) => Standing::Empty,
-        Some(Reason::DependsOnParent) => Standing::Dependent,
+        Some(Reason::SourceNoSnapshot | Reason::NoMidnightSnapshot | Reason::WithinWindow) => Standing::Empty,
+        Some(Reason::DependsOnParent | Reason::OriginFirst | Reason::UpstreamFirst) => Standing::Dependent,
         Some(
             Reason::Paused
             | Reason::Diverged
@@ -91,6 +91,18 @@ fn standing(replica: &Replica, goal: Option<Txg>) -> Standing {
             | Reason::KindMismatch
             | Reason::TargetNotEmpty
             | Reason::SetAsideHasChildren
+            | Reason::Orphaned
+            | Reason::SourceRolledBack
+            | Reason::SourceRecreated
+            | Reason::SourceRenamed
+            | Reason::NoElectedSource
+            | Reason::NotMapped
+            | Reason::NoGuid
+            | Reason::CasualtyHeld
+            | Reason::CasualtyCloned
+            | Reason::LastCopy
+            | Reason::NotApproved
+            | Reason::DeleteBrake
             | Reason::Parked,
         ) => Standing::Stuck,
         Some(
@@ -196,7 +208,7 @@ impl<'a> Watch<'a> {
         self.fix_goals(&answer);
         if answer.replicas.is_empty() && answer.warnings.is_empty() && !self.told_empty {
             self.told_empty = true;
-            let source = &self.group.source_of_truth_name;
+            let source = self.group.source_of_truth_name.as_deref().unwrap_or("a source");
             self.context.printer.say(format!("waiting for the first report of {source}"));
         }
         self.show_changes(&answer);

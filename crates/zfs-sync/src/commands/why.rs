@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use zfs_sync_api::v1::replica::Replica;
+use zfs_sync_core::plan::RuleApplied;
+use zfs_sync_zfs::command::quote;
 
 use super::{Context, Exit, explain, replicas::ReplicaLine};
 use crate::{
@@ -11,7 +13,7 @@ use crate::{
     failure::Failure,
     printer::{
         Beside,
-        words::{ago, count, maybe_ago, printable},
+        words::{ago, count, maybe_ago, printable, word},
     },
 };
 
@@ -59,6 +61,12 @@ fn trace(replica: &Replica, now: Timestamp) -> String {
     for fact in &replica.report.facts {
         line(format!("  {:<10} {}", maybe_ago(now, fact.as_of), fact.text));
     }
+    if !replica.report.rules.is_empty() {
+        line("\u{2500}\u{2500} rules".to_owned());
+    }
+    for RuleApplied { rule, holds } in &replica.report.rules {
+        line(format!("  {} {rule}", if *holds { "✓" } else { "✗" }));
+    }
     line("\u{2500}\u{2500} decision".to_owned());
     match (&replica.reason, &replica.report.step) {
         (Some(reason), _) => line(format!("  {reason}: {}", explain::title(reason).unwrap_or_default())),
@@ -70,5 +78,24 @@ fn trace(replica: &Replica, now: Timestamp) -> String {
     }
     line("\u{2500}\u{2500} next".to_owned());
     line(format!("  {}", replica.report.next));
+    if let Some(at) = replica.report.next_at {
+        line(format!("  {}: {} UTC", ago(now, at), at.strftime("%Y-%m-%d %H:%M:%S")));
+    }
+    if let Some(conflict) = &replica.report.conflict {
+        let name = format!("{}@{}", replica.target, replica.target_system);
+        let name = quote(&name);
+        line(format!(
+            "\u{2500}\u{2500} conflict: {}, {}",
+            conflict.kind.as_str().replace('_', " "),
+            conflict.severity.as_str()
+        ));
+        line(format!("  zfs-sync conflict diff {name}"));
+        line(match conflict.suggested {
+            Some(suggested) => {
+                format!("  zfs-sync conflict resolve {name} --strategy {} --dry-run", word(&suggested))
+            }
+            None => format!("  zfs-sync conflict show {name}"),
+        });
+    }
     text
 }

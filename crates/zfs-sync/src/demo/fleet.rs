@@ -156,6 +156,7 @@ impl Fleet {
             report_interval: REPORT_INTERVAL,
             poll_interval: POLL_INTERVAL,
             max_transfers: AgentOptions::MAX_TRANSFERS,
+            sanoid: None,
         };
         let handle = Agent::start(options, shutdown.clone()).map_err(|error| broken(&error))?;
         self.agents.insert(name, Running { handle, shutdown });

@@ -146,7 +146,7 @@ impl Story<'_> {
             "somebody wrote to {DIVERGING} on nas2: {}, nothing was overwritten",
             reason_text(Reason::Diverged.code())
         ));
-        let request = PlanRequest { keep_both: vec![format!("{DIVERGING}@nas2")], fingerprint: None };
+        let request = PlanRequest { keep_both: vec![format!("{DIVERGING}@nas2")], ..PlanRequest::default() };
         self.fleet.client.execute_group(self.group.id, &request).await?;
         self.all_in_sync("both are kept and nas2 is seeded anew", proof::everywhere()).await?;
         let aside = proof::read(&self.fleet.host("nas2")).await?;

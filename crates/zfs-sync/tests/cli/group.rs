@@ -123,3 +123,80 @@ fn what_is_not_known_is_never_in_sync() {
     let wrong = ["sync", "execute", "--sync-group", "prod", "--fingerprint", "0000"];
     place.run(&wrong).refused(10, "E_PLAN_STALE");
 }
+
+#[test]
+fn a_group_of_every_flow_is_made_and_made_again_from_its_own_words() {
+    let (place, _server) = fleet();
+    let offices = [
+        "--mode",
+        "many-to-one",
+        "--hub",
+        "nas1",
+        "--systems",
+        "nas1,nas2,nas3",
+        "--map",
+        "nas2:tank=backup/two",
+        "--map",
+        "nas3:tank=backup/three",
+    ];
+    let cases: [(&[&str], &str); 4] = [
+        (&offices, "nas2, nas3 → nas1"),
+        (&["--mode", "chain", "--systems", "nas3,nas1,nas2"], "nas3 → nas1 → nas2"),
+        (&["--mode", "mesh", "--systems", "nas1,nas2", "--on-divergence", "keep-both"], "nas1 ↔ nas2"),
+        (
+            &["--mode", "local", "--systems", "nas2", "--map", "tank=backup", "--follow-renames"],
+            "within nas2",
+        ),
+    ];
+    for (words, flow) in cases {
+        let words = [&["group", "create", "--name", "prod", "--dataset", "tank/media/**"], words].concat();
+        let made = place.run(&words).expect(0).stdout;
+        assert!(made.contains(flow), "{words:?}: {made}");
+        let before = place.run(&["group", "show", "prod", "-o", "json"]).expect(0).json()["item"].clone();
+        let deleted = place.run(&["group", "delete", "prod"]).expect(0).stderr;
+        let again = deleted.lines().find_map(|line| line.trim().strip_prefix("zfs-sync ")).unwrap();
+        let again: Vec<&str> = again.split(' ').map(|word| word.trim_matches('\'')).collect();
+        place.run(&again).expect(0);
+        let after = place.run(&["group", "show", "prod", "-o", "json"]).expect(0).json()["item"].clone();
+        for field in
+            ["mode", "hub_name", "systems", "mappings", "member_mappings", "on_divergence", "follow_renames"]
+        {
+            assert_eq!(after[field], before[field], "{words:?}: {field}");
+        }
+        place.run(&["group", "delete", "prod"]).expect(0);
+    }
+    create(&place, &["--mode", "ring"]).expect(2);
+    create(&place, &["--mirror-deletes", "much"]).expect(2);
+    let unasked = create(&place, &["--mirror-deletes", "10"]).refused(12, "E_GROUP_INVALID");
+    assert!(unasked.stderr.contains("/mirror_deletes"), "{}", unasked.stderr);
+    create(&place, &["--allow-destroy", "--mirror-deletes", "100"]).refused(12, "E_POLICY_DELETES_ALL");
+}
+
+#[test]
+fn an_edit_changes_what_it_names_and_nothing_else() {
+    let (place, _server) = fleet();
+    create(&place, &["--map", "tank=backup", "--exclude", "tank/media/tmp"]).expect(0);
+    let edit = |words: &[&str]| place.run(&[&["group", "edit", "prod", "-o", "json"], words].concat());
+    let item = |words: &[&str]| edit(words).expect(0).json()["item"].clone();
+    let group =
+        item(&["--auto", "--on-divergence", "use-majority", "--allow-destroy", "--mirror-deletes", "5%"]);
+    assert_eq!((&group["auto"], &group["on_divergence"]), (&json!(true), &json!("use_majority")));
+    assert_eq!(group["mirror_deletes"], json!({ "max_percent": 5 }));
+    assert_eq!(group["mappings"], json!([{ "from": "tank", "to": "backup" }]));
+    let group = item(&["--map", "nas2:tank=archive", "--mirror-deletes", "off", "--manual"]);
+    let nas2 = group["systems"][1]["id"].as_str().unwrap().to_owned();
+    assert_eq!(group["member_mappings"][&nas2], json!([{ "from": "tank", "to": "archive" }]));
+    assert_eq!((&group["mirror_deletes"], &group["auto"]), (&Value::Null, &json!(false)));
+    assert_eq!(group["mappings"], json!([{ "from": "tank", "to": "backup" }]), "those of all members stay");
+    let group = item(&["--systems", "nas1,nas3", "--clear-excludes"]);
+    assert_eq!(
+        (&group["member_mappings"], &group["exclude"]),
+        (&json!({}), &json!([])),
+        "who leaves takes them along"
+    );
+    edit(&["--no-allow-destroy"]).expect(12);
+    let group = item(&["--no-allow-destroy", "--on-divergence", "stop", "--clear-maps"]);
+    assert_eq!((&group["allow_destroy"], &group["mappings"]), (&json!(false), &json!([])));
+    edit(&["--auto", "--manual"]).expect(2);
+    place.run(&["group", "edit", "none", "--auto"]).refused(3, "E_GROUP_NOT_FOUND");
+}

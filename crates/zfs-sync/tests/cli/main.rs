@@ -4,11 +4,14 @@
 
 mod address;
 mod agent;
+mod conflict;
 mod credential;
 mod demo;
 mod explain;
+mod fleet;
 mod group;
 mod program;
 mod replicate;
 mod server;
 mod usage;
+mod whatif;

@@ -75,6 +75,11 @@ impl Place {
         self.variables.push((name.to_owned(), value.to_owned()));
     }
 
+    /// What the program's runs see under this name.
+    pub(crate) fn value_of(&self, name: &str) -> &str {
+        &self.variables.iter().find(|(known, _)| known == name).unwrap().1
+    }
+
     /// Writes a file with this mode.
     pub(crate) fn file(&self, name: &str, text: &str, mode: u32) -> PathBuf {
         let path = self.path().join(name);
@@ -142,8 +147,8 @@ impl Place {
     /// Makes a token and enrols a system with it, as its administrator would.
     pub(crate) fn enrol(&self, name: &str) {
         let token = self.run(&["system", "token", "create", "-q"]).expect(0).stdout;
-        let url = self.variables.iter().find(|(name, _)| name == "ZFS_SYNC_URL").unwrap().1.clone();
-        let words = ["agent", "enroll", &url, "--token-file", "-", "--hostname", name, "--data-dir", name];
+        let url = self.value_of("ZFS_SYNC_URL");
+        let words = ["agent", "enroll", url, "--token-file", "-", "--hostname", name, "--data-dir", name];
         self.run_with_input(&words, &token).expect(0);
     }
 }

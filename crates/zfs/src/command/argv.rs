@@ -1,11 +1,14 @@
 //! Commands as argument vectors and as lines.
 
-use super::{Command, ListColumns, ReceiveCommand, Scope, SendCommand, quote};
+use super::{Command, Dependents, ListColumns, ReceiveCommand, Scope, SendCommand, quote};
 use zfs_sync_core::inventory::DatasetKind;
 
 /// Columns of [`Command::ListHistory`].
 pub(crate) const HISTORY_COLUMNS: [&str; 7] =
     ["name", "guid", "createtxg", "creation", "used", "referenced", "userrefs"];
+
+/// Columns of [`Command::ListDependents`]. Every version we support has them.
+pub(crate) const DEPENDENTS_COLUMNS: [&str; 4] = ["name", "guid", "userrefs", "clones"];
 
 /// Columns of [`Command::ListPools`].
 pub(crate) const POOL_COLUMNS: [&str; 6] = ["name", "guid", "size", "allocated", "free", "health"];
@@ -51,12 +54,15 @@ impl Command {
             Self::Version
             | Self::ListDatasets { .. }
             | Self::ListHistory { .. }
+            | Self::ListDependents { .. }
             | Self::Get { .. }
             | Self::Holds { .. }
             | Self::Hold { .. }
             | Self::Release { .. }
             | Self::Bookmark { .. }
             | Self::DestroyBookmark { .. }
+            | Self::DestroySnapshot { .. }
+            | Self::RollBack { .. }
             | Self::Snapshot { .. }
             | Self::CreatePlaceholder { .. }
             | Self::Rename { .. }
@@ -91,6 +97,15 @@ impl Command {
                 }
                 arguments
             }
+            Self::ListDependents { of } => {
+                let columns = DEPENDENTS_COLUMNS.join(",");
+                let mut arguments = words(&["list", "-Hp", "-t", "snapshot", "-o", &columns]);
+                match of {
+                    Dependents::Dataset(dataset) => arguments.extend(words(&["-d", "1", dataset.as_str()])),
+                    Dependents::Snapshot(snapshot) => arguments.push(snapshot.to_string()),
+                }
+                arguments
+            }
             Self::Get { dataset, properties } => {
                 let columns = GET_COLUMNS.join(",");
                 words(&["get", "-Hp", "-o", &columns, &properties.join(","), dataset.as_str()])
@@ -102,6 +117,8 @@ impl Command {
                 words(&["bookmark", &snapshot.to_string(), &format!("{}#{label}", snapshot.dataset())])
             }
             Self::DestroyBookmark { bookmark } => words(&["destroy", &bookmark.to_string()]),
+            Self::DestroySnapshot { snapshot } => words(&["destroy", &snapshot.name().to_string()]),
+            Self::RollBack { to } => words(&["rollback", &to.to_string()]),
             Self::Snapshot { snapshots } => {
                 let mut arguments = words(&["snapshot"]);
                 arguments.extend(snapshots.iter().map(ToString::to_string));
@@ -144,6 +161,7 @@ impl Command {
             Self::Version
             | Self::ListDatasets { .. }
             | Self::ListHistory { .. }
+            | Self::ListDependents { .. }
             | Self::Get { .. }
             | Self::Holds { .. }
             | Self::Send(_)
@@ -154,6 +172,8 @@ impl Command {
             | Self::Release { .. }
             | Self::Bookmark { .. }
             | Self::DestroyBookmark { .. }
+            | Self::DestroySnapshot { .. }
+            | Self::RollBack { .. }
             | Self::Snapshot { .. }
             | Self::CreatePlaceholder { .. }
             | Self::Rename { .. }
@@ -169,8 +189,12 @@ impl SendCommand {
         let flags: &[&str] = match self {
             Self::Full { raw: true, .. }
             | Self::Incremental { raw: true, .. }
-            | Self::FromBookmark { raw: true, .. } => &["-w"],
-            Self::Full { .. } | Self::Incremental { .. } | Self::FromBookmark { .. } => &["-L", "-c", "-e"],
+            | Self::FromBookmark { raw: true, .. }
+            | Self::Single { raw: true, .. } => &["-w"],
+            Self::Full { .. }
+            | Self::Incremental { .. }
+            | Self::FromBookmark { .. }
+            | Self::Single { .. } => &["-L", "-c", "-e"],
             // The token carries the flags of the stream it continues.
             Self::Resume { .. } => &[],
         };
@@ -181,6 +205,9 @@ impl SendCommand {
                 arguments.extend(words(&["-I", &base.to_string(), &to.to_string()]));
             }
             Self::FromBookmark { base, to, .. } => {
+                arguments.extend(words(&["-i", &base.to_string(), &to.to_string()]));
+            }
+            Self::Single { base, to, .. } => {
                 arguments.extend(words(&["-i", &base.to_string(), &to.to_string()]));
             }
             Self::Resume { token } => arguments.extend(words(&["-t", token])),
@@ -203,6 +230,9 @@ impl ReceiveCommand {
             // `zfs receive` would only warn about each.
             Some(DatasetKind::Volume) => arguments.extend(words(&["-o", "readonly=on"])),
         }
+        if let Some(origin) = &self.origin {
+            arguments.extend(["-o".to_owned(), format!("origin={origin}")]);
+        }
         arguments.push(self.dataset.to_string());
         arguments
     }
@@ -215,9 +245,13 @@ fn words(words: &[&str]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
-    use zfs_sync_core::name::{DatasetName, SnapshotName};
+    use zfs_sync_core::{
+        name::{DatasetName, SnapshotName},
+        plan::Casualty,
+    };
 
     use super::{super::*, *};
+    use crate::parse::SnapshotDependents;
 
     fn dataset(text: &str) -> DatasetName {
         text.parse().unwrap()
@@ -225,6 +259,14 @@ mod tests {
 
     fn snapshot(text: &str) -> SnapshotName {
         text.parse().unwrap()
+    }
+
+    fn doomed(text: &str) -> Doomed {
+        let name = snapshot(text);
+        let guid = zfs_sync_core::guid::Guid::new(7);
+        let casualty = Casualty { guid, label: name.label().clone(), creation: 0, used: 0, referenced: 0 };
+        let found = SnapshotDependents { snapshot: name.clone(), guid, holds: 0, clones: vec![] };
+        Doomed::new(name.dataset(), &casualty, &[found]).unwrap()
     }
 
     fn send(raw: bool) -> SendCommand {
@@ -291,25 +333,58 @@ mod tests {
     #[case(Command::Send(SendCommand::Resume { token: "1-ab-c-d".into() }), "zfs send -t 1-ab-c-d")]
     #[case(Command::Estimate(send(false)), "zfs send -n -v -P -L -c -e -I tank/a@one tank/a@two")]
     #[case(
-        Command::Receive(ReceiveCommand { dataset: dataset("backup/a"), first: None }),
+        Command::Receive(ReceiveCommand { dataset: dataset("backup/a"), first: None, origin: None }),
         "zfs receive -s -u backup/a"
     )]
     #[case(
-        Command::Receive(ReceiveCommand { dataset: dataset("backup/a"), first: Some(DatasetKind::Filesystem) }),
+        Command::Receive(ReceiveCommand { dataset: dataset("backup/a"), first: Some(DatasetKind::Filesystem), origin: None }),
         "zfs receive -s -u -o readonly=on -o canmount=noauto -x mountpoint -x sharenfs -x sharesmb -x quota -x refquota -x reservation -x refreservation backup/a"
     )]
     #[case(
-        Command::Receive(ReceiveCommand { dataset: dataset("backup/v"), first: Some(DatasetKind::Volume) }),
+        Command::Receive(ReceiveCommand { dataset: dataset("backup/v"), first: Some(DatasetKind::Volume), origin: None }),
         "zfs receive -s -u -o readonly=on backup/v"
     )]
+    #[case(
+        Command::Receive(ReceiveCommand {
+            dataset: dataset("backup/v"),
+            first: Some(DatasetKind::Volume),
+            origin: Some(snapshot("backup/o@one")),
+        }),
+        "zfs receive -s -u -o readonly=on -o origin=backup/o@one backup/v"
+    )]
+    #[case(
+        Command::Send(SendCommand::Single {
+            base: snapshot("tank/origin@one"),
+            to: snapshot("tank/clone@two"),
+            raw: false,
+        }),
+        "zfs send -L -c -e -i tank/origin@one tank/clone@two"
+    )]
+    #[case(
+        Command::ListDependents { of: Dependents::Dataset(dataset("tank/a")) },
+        "zfs list -Hp -t snapshot -o name,guid,userrefs,clones -d 1 tank/a"
+    )]
+    #[case(
+        Command::ListDependents { of: Dependents::Snapshot(snapshot("tank/a@one")) },
+        "zfs list -Hp -t snapshot -o name,guid,userrefs,clones tank/a@one"
+    )]
+    #[case(Command::DestroySnapshot { snapshot: doomed("tank/a@one") }, "zfs destroy tank/a@one")]
+    #[case(Command::RollBack { to: snapshot("tank/a@one") }, "zfs rollback tank/a@one")]
     #[case(Command::AbortReceive { dataset: dataset("backup/a") }, "zfs receive -A backup/a")]
     #[case(Command::WatchEvents, "zpool events -f -H")]
     #[case(Command::ListPools, "zpool list -Hp -o name,guid,size,allocated,free,health")]
     fn every_command_has_its_line(#[case] command: Command, #[case] line: &str) {
         assert_eq!(command.display_line(), line);
-        let forbidden = ["-F", "-R", "-f", "rollback"];
         if !matches!(command, Command::WatchEvents) {
+            let forbidden = ["-F", "-R", "-f"];
             assert!(!command.arguments().iter().any(|argument| forbidden.contains(&argument.as_str())));
+        }
+        // `-r` is for listings; what takes something away names one thing.
+        let recursive = command.arguments().iter().any(|argument| argument == "-r");
+        assert!(!recursive || command.is_read_only());
+        if ["destroy", "rollback"].contains(&command.arguments()[0].as_str()) {
+            assert_eq!(command.arguments().len(), 2, "the verb and one name, no option");
+            assert!(command.arguments()[1].contains(['@', '#']), "never a dataset");
         }
     }
 
@@ -319,5 +394,7 @@ mod tests {
         assert!(Command::ListPools.is_read_only());
         assert!(!Command::AbortReceive { dataset: dataset("tank") }.is_read_only());
         assert!(!Command::Snapshot { snapshots: vec![] }.is_read_only());
+        assert!(!Command::DestroySnapshot { snapshot: doomed("tank/a@one") }.is_read_only());
+        assert!(!Command::RollBack { to: snapshot("tank/a@one") }.is_read_only());
     }
 }

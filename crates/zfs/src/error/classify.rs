@@ -94,6 +94,10 @@ const RULES: &[Rule] = &[
     (&["no such pool"], Kind::PoolUnavailable),
     (&["pool is not available"], Kind::PoolUnavailable),
     (&["it's being held"], Kind::Held),
+    // After `/%recv` above: an interrupted receive is told apart from a clone that somebody made.
+    (&["has dependent clones"], Kind::HasClones),
+    (&["clones of previous snapshots exist"], Kind::HasClones),
+    (&["more recent snapshots or bookmarks exist"], Kind::NewerExist),
     (&["tag already exists on this dataset"], Kind::AlreadyExists),
     (&["bookmark exists"], Kind::AlreadyExists),
     (&["already exists"], Kind::AlreadyExists),
@@ -252,6 +256,26 @@ mod tests {
         "cannot destroy snapshot tank/a@one: it's being held. Run 'zfs holds -r tank/a@one' to see holders.\n",
         Kind::Held
     )]
+    // 2.1 says no more of a held snapshot than of one that is being sent.
+    #[case("cannot destroy snapshot tank/a@one: dataset is busy\n", Kind::Busy)]
+    #[case(
+        "cannot destroy 'tank/a@one': snapshot has dependent clones\nuse '-R' to destroy the following datasets:\ntank/clone\n",
+        Kind::HasClones
+    )]
+    #[case(
+        "cannot rollback to 'tank/a@one': clones of previous snapshots exist\nuse '-R' to force deletion of the following clones and dependents:\ntank/clone\n",
+        Kind::HasClones
+    )]
+    #[case(
+        "cannot rollback to 'tank/a@one': clones of previous snapshots exist\nuse '-R' to force deletion of the following clones and dependents:\ntank/a/%recv\n",
+        Kind::PartialState
+    )]
+    #[case(
+        "cannot rollback to 'tank/a@one': more recent snapshots or bookmarks exist\nuse '-r' to force deletion of the following snapshots and bookmarks:\ntank/a@two\n",
+        Kind::NewerExist
+    )]
+    #[case("cannot rollback 'tank/a': permission denied\n", Kind::Permission)]
+    #[case("cannot receive: specified origin fs does not exist\n", Kind::NotFound)]
     #[case("cannot hold snapshot 'tank/a@one': tag already exists on this dataset\n", Kind::AlreadyExists)]
     #[case("cannot create snapshot 'tank/a@one': dataset already exists\n", Kind::AlreadyExists)]
     #[case("cannot create bookmark 'tank/a#one': bookmark exists\n", Kind::AlreadyExists)]

@@ -27,7 +27,7 @@ impl State {
         Ok(())
     }
 
-    fn check_parent(&self, name: &DatasetName) -> Result<(), Refusal> {
+    pub(super) fn check_parent(&self, name: &DatasetName) -> Result<(), Refusal> {
         match name.parent().and_then(|parent| self.datasets.get(&parent)) {
             None => Err(Refusal::new(format!("cannot create '{name}': parent does not exist"))),
             Some(parent) if parent.kind == DatasetKind::Volume => {
@@ -105,25 +105,35 @@ impl State {
         let Ok((dataset, snapshot)) = self.snapshot(name) else {
             return Err(Refusal::new("could not find any snapshots to destroy; check snapshot names."));
         };
-        if !snapshot.holds.is_empty() {
+        let dependents = self.dependents_of(name.dataset(), dataset, snapshot);
+        if !dependents.is_empty() {
             return Err(Refusal::new(format!(
-                "cannot destroy snapshot {name}: it's being held. Run 'zfs holds -r {name}' to see holders."
+                "cannot destroy '{name}': snapshot has dependent clones\nuse '-R' to destroy the following datasets:\n{}",
+                dependents.join("\n")
             )));
+        }
+        if !snapshot.holds.is_empty() {
+            return Err(self.held(name));
         }
         if snapshot.readers > 0 {
             return Err(Refusal::new(format!("cannot destroy snapshot {name}: dataset is busy")));
-        }
-        if dataset.partial.as_ref().is_some_and(|partial| partial.from_guid == Some(snapshot.guid)) {
-            let dataset = name.dataset();
-            return Err(Refusal::new(format!(
-                "cannot destroy '{name}': snapshot has dependent clones\nuse '-R' to destroy the following datasets:\n{dataset}/%recv"
-            )));
         }
         let dataset = self.dataset_mut(name.dataset())?;
         dataset.snapshots.retain(|snapshot| snapshot.label != *name.label());
         dataset.snapshots_changed = Some(now);
         self.next_txg(name.dataset().pool());
         Ok(())
+    }
+
+    /// What is said of a held snapshot that is to be destroyed.
+    fn held(&self, name: impl std::fmt::Display) -> Refusal {
+        Refusal::new(if self.version.starts_with("2.1.") {
+            format!("cannot destroy snapshot {name}: dataset is busy")
+        } else {
+            format!(
+                "cannot destroy snapshot {name}: it's being held. Run 'zfs holds -r {name}' to see holders."
+            )
+        })
     }
 
     pub(super) fn rename_snapshot(
@@ -234,42 +244,6 @@ impl State {
         Ok(())
     }
 
-    /// As `rollback -r`: newer snapshots and bookmarks go too.
-    pub(super) fn rollback(&mut self, name: &SnapshotName, now: i64) -> Result<(), Refusal> {
-        let (dataset, snapshot) = self.snapshot(name)?;
-        let (extents, createtxg) = (snapshot.extents, snapshot.createtxg);
-        let newer = dataset.snapshots.iter().filter(|snapshot| snapshot.createtxg > createtxg);
-        let builds_on = |snapshot: &Snapshot| {
-            dataset.partial.as_ref().is_some_and(|partial| partial.from_guid == Some(snapshot.guid))
-        };
-        if newer.clone().any(builds_on) {
-            return Err(Refusal::new(format!(
-                "cannot rollback to '{name}': clones of previous snapshots exist\nuse '-R' to force deletion of the following clones and dependents:\n{}/%recv",
-                name.dataset()
-            )));
-        }
-        if let Some(busy) = newer.clone().find(|snapshot| !snapshot.holds.is_empty() || snapshot.readers > 0)
-        {
-            return Err(Refusal::new(format!(
-                "cannot destroy '{}@{}': dataset is busy",
-                name.dataset(),
-                busy.label
-            )));
-        }
-        let destroys = newer.count() > 0;
-        let content_bytes = dataset.bytes_of(extents);
-        let dataset = self.dataset_mut(name.dataset())?;
-        dataset.snapshots.retain(|snapshot| snapshot.createtxg <= createtxg);
-        dataset.bookmarks.retain(|bookmark| bookmark.createtxg <= createtxg);
-        dataset.log.truncate(extents);
-        dataset.content_bytes = content_bytes;
-        if destroys {
-            dataset.snapshots_changed = Some(now);
-        }
-        self.next_txg(name.dataset().pool());
-        Ok(())
-    }
-
     /// As `destroy -r`.
     pub(super) fn destroy_tree(&mut self, root: &DatasetName) -> Result<(), Refusal> {
         self.dataset(root)?;
@@ -279,13 +253,25 @@ impl State {
             )));
         }
         let names = self.tree(root);
+        let outside = |clone: &DatasetName| !clone.is_within(root);
+        let clones: Vec<String> = names
+            .iter()
+            .filter_map(|name| self.datasets.get(name))
+            .flat_map(|dataset| self.clones_of(dataset.guid, None))
+            .filter(|clone| outside(clone))
+            .map(ToString::to_string)
+            .collect();
+        if !clones.is_empty() {
+            return Err(Refusal::new(format!(
+                "cannot destroy '{root}': filesystem has dependent clones\nuse '-R' to destroy the following datasets:\n{}",
+                clones.join("\n")
+            )));
+        }
         for name in &names {
             let dataset = self.dataset(name)?;
             let held = |snapshot: &&Snapshot| !snapshot.holds.is_empty();
             if let Some(Snapshot { label, .. }) = dataset.snapshots.iter().find(held) {
-                return Err(Refusal::new(format!(
-                    "cannot destroy snapshot {name}@{label}: it's being held. Run 'zfs holds -r {name}@{label}' to see holders."
-                )));
+                return Err(self.held(format!("{name}@{label}")));
             }
             if let Some(Snapshot { label, .. }) = dataset.snapshots.iter().find(|found| found.readers > 0) {
                 return Err(Refusal::new(format!("cannot destroy snapshot {name}@{label}: dataset is busy")));

@@ -245,7 +245,21 @@ impl Host {
 
     /// `zfs rollback -r dataset@label`: newer writes, snapshots and bookmarks are gone.
     pub fn rollback(&self, name: &str) -> Result<(), Error> {
-        self.operate(format!("zfs rollback -r {name}"), |state, now| state.rollback(&parse(name)?, now))
+        self.operate(format!("zfs rollback -r {name}"), |state, now| {
+            state.roll_back_recursively(&parse(name)?, now)
+        })
+    }
+
+    /// `zfs clone dataset@label clone`: a writable dataset with the snapshot's content, which can not be destroyed while it exists.
+    pub fn clone_snapshot(&self, snapshot: &str, name: &str) -> Result<(), Error> {
+        self.operate(format!("zfs clone {snapshot} {name}"), |state, now| {
+            state.clone_snapshot(&parse(snapshot)?, &parse(name)?, now)
+        })
+    }
+
+    /// `zfs promote clone`: the snapshots up to its origin become its own, and what it was cloned from becomes its clone.
+    pub fn promote(&self, name: &str) -> Result<(), Error> {
+        self.operate(format!("zfs promote {name}"), |state, now| state.promote(&parse(name)?, now))
     }
 
     /// `zfs destroy -r dataset`: with all snapshots and all that lies below.

@@ -89,6 +89,9 @@ impl State {
             return self.begin_new(command, header, now);
         };
         let refused = |why: String| Err(refusal(header, &why));
+        if command.origin.is_some() {
+            return refused(format!("destination '{target}' exists\nmust specify -F to overwrite it"));
+        }
         if let Some(offset) = header.resume {
             return begin_resumed(dataset, header, offset);
         }
@@ -127,8 +130,9 @@ impl State {
 
     fn begin_new(&mut self, command: &ReceiveCommand, header: &Header, now: i64) -> Result<Begun, Refusal> {
         let target = &command.dataset;
-        let Some(parent) = target.parent().filter(|_| header.resume.is_none() && header.from_guid.is_none())
-        else {
+        let origin = self.origin_of_receive(command, header)?;
+        let is_whole = header.from_guid.is_none() || origin.is_some();
+        let Some(parent) = target.parent().filter(|_| header.resume.is_none() && is_whole) else {
             return Err(refusal(header, &format!("destination '{target}' does not exist")));
         };
         match self.datasets.get(&parent) {
@@ -149,14 +153,43 @@ impl State {
         if header.raw {
             (dataset.encrypted, dataset.key_loaded) = (true, false);
         }
+        let base_extents = origin.as_ref().map_or(0, |(_, snapshot)| snapshot.extents);
+        if let Some((of, snapshot)) = &origin {
+            let (encrypted, key_loaded) = (dataset.encrypted, dataset.key_loaded);
+            Self::become_clone(&mut dataset, of, snapshot);
+            if header.raw {
+                (dataset.encrypted, dataset.key_loaded) = (encrypted, key_loaded);
+            }
+        }
         dataset.mounted = false;
         if command.first.is_some() {
             dataset.readonly = true;
             dataset.canmount = "noauto";
         }
-        dataset.partial = Some(partial_of(header, 0, true));
+        dataset.partial = Some(partial_of(header, base_extents, true));
         self.datasets.insert(target.clone(), dataset);
         Ok(Begun::Receiving)
+    }
+
+    /// The snapshot of `-o origin=`, when it is what the stream starts from. A package does not hand the option to what is in it.
+    fn origin_of_receive(
+        &self,
+        command: &ReceiveCommand,
+        header: &Header,
+    ) -> Result<Option<(Dataset, Snapshot)>, Refusal> {
+        let Some(name) = command.origin.as_ref() else { return Ok(None) };
+        let Ok((dataset, snapshot)) = self.snapshot(name) else {
+            return Err(Refusal::new("cannot receive: specified origin fs does not exist"));
+        };
+        if header.package {
+            return Ok(None);
+        }
+        if header.from_guid.is_some_and(|from| from != snapshot.guid) {
+            let why =
+                format!("most recent snapshot of {} does not\nmatch incremental source", command.dataset);
+            return Err(refusal(header, &why));
+        }
+        Ok(Some((dataset.clone(), snapshot.clone())))
     }
 
     /// Takes the next piece of content.

@@ -94,6 +94,10 @@ impl State {
                 self.prepare_one(to, Some(&found), *raw)
             }
             SendCommand::Incremental { base, to, raw } => self.prepare_package(base, to, *raw),
+            SendCommand::Single { base, to, raw } => {
+                let found = self.find_earlier(base, to)?;
+                self.prepare_one(to, Some(&found), *raw)
+            }
             SendCommand::Resume { token } => self.prepare_resumed(token),
         }
     }
@@ -116,6 +120,22 @@ impl State {
                 "warning: cannot send '{to}': incremental source ({base}) does not exist"
             ))),
         }
+    }
+
+    /// What `-i` starts from: an earlier snapshot of the same dataset, or one in the past of the dataset it is a clone of.
+    fn find_earlier(&self, base: &SnapshotName, to: &SnapshotName) -> Result<Base, Refusal> {
+        let (dataset, end) = self.snapshot(to)?;
+        let Ok((of, start)) = self.snapshot(base) else {
+            return Err(Refusal::new(format!(
+                "warning: cannot send '{to}': incremental source ({base}) does not exist"
+            )));
+        };
+        if !self.is_before(of, start, dataset, end) {
+            return Err(Refusal::new(format!(
+                "warning: cannot send '{to}': not an earlier snapshot from the same fs"
+            )));
+        }
+        Ok(Base { name: base.to_string(), ..Base::snapshot(start) })
     }
 
     fn prepare_package(
@@ -172,6 +192,7 @@ impl State {
             None => None,
             Some(guid) => Some(
                 find_base(name, dataset, Guid::new(guid))
+                    .or_else(|| self.find_inherited_base(dataset, Guid::new(guid)))
                     .ok_or_else(|| refused(&format!("incremental source {guid:#x} no longer exists")))?,
             ),
         };
@@ -179,6 +200,12 @@ impl State {
         part.header.resume = Some(token.bytes);
         check_key(dataset, &part.header.to_name, token.raw)?;
         Ok(Outgoing { parts: vec![part], dataset: dataset.guid, reads: vec![snapshot.guid] })
+    }
+
+    /// The base of a clone's first stream lies in the dataset that it is a clone of.
+    fn find_inherited_base(&self, dataset: &Dataset, guid: Guid) -> Option<Base> {
+        let (name, parent) = self.by_dataset_guid(dataset.origin?.dataset)?;
+        find_base(name, parent, guid).or_else(|| self.find_inherited_base(parent, guid))
     }
 
     /// Looks first where the token says, then in the whole pool: a renamed snapshot or dataset is found.

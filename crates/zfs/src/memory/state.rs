@@ -96,6 +96,18 @@ pub(super) struct Partial {
     pub(super) active: bool,
 }
 
+/// What a clone was made from. By GUIDs: they survive every rename.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Origin {
+    /// The dataset that has the snapshot now; a promotion changes it.
+    pub(super) dataset: Guid,
+    pub(super) snapshot: Guid,
+    /// How many writes at the beginning of the clone's log are the origin's.
+    pub(super) extents: usize,
+    /// Their bytes, which the clone does not take up again.
+    pub(super) bytes: u64,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Dataset {
     pub(super) guid: Guid,
@@ -116,6 +128,7 @@ pub(super) struct Dataset {
     pub(super) key_loaded: bool,
     pub(super) snapshots_changed: Option<i64>,
     pub(super) partial: Option<Partial>,
+    pub(super) origin: Option<Origin>,
 }
 
 impl Dataset {
@@ -142,14 +155,14 @@ impl Dataset {
 
     /// Of a dataset whose first receive was interrupted, what came so far counts.
     pub(super) fn referenced(&self) -> u64 {
-        if self.is_incomplete() { self.space() } else { OVERHEAD + self.content_bytes }
+        if self.is_incomplete() { self.space() + self.shared_bytes() } else { OVERHEAD + self.content_bytes }
     }
 
     /// Bytes written since the newest snapshot.
     pub(super) fn written(&self) -> u64 {
         match self.newest() {
             Some(newest) => self.log[newest.extents..].iter().map(|extent| extent.length).sum(),
-            None => self.referenced(),
+            None => self.referenced() - self.shared_bytes(),
         }
     }
 
@@ -163,7 +176,12 @@ impl Dataset {
     }
 
     pub(super) fn space(&self) -> u64 {
-        OVERHEAD + self.content_bytes + self.partial.as_ref().map_or(0, |partial| partial.bytes)
+        OVERHEAD + self.content_bytes - self.shared_bytes()
+            + self.partial.as_ref().map_or(0, |partial| partial.bytes)
+    }
+
+    fn shared_bytes(&self) -> u64 {
+        self.origin.map_or(0, |origin| origin.bytes)
     }
 
     /// A number that is equal for equal content.
@@ -277,6 +295,7 @@ impl State {
             key_loaded: true,
             snapshots_changed: None,
             partial: None,
+            origin: None,
         }
     }
 

@@ -8,7 +8,7 @@ use super::{
     receive,
     state::{Bookmark, Dataset, OVERHEAD, Refusal, Snapshot, State},
 };
-use crate::command::{ListColumns, Scope};
+use crate::command::{Dependents, ListColumns, Scope};
 
 const fn on_off(value: bool) -> &'static str {
     if value { "on" } else { "off" }
@@ -80,7 +80,7 @@ impl State {
             "canmount" => set(dataset.canmount, "on"),
             "mountpoint" => Some(Property { value: format!("/{name}"), source: "default" }),
             "encryption" => set(if dataset.encrypted { "aes-256-gcm" } else { "off" }, "off"),
-            "origin" => own("-".to_owned()),
+            "origin" => own(or_dash(dataset.origin.and_then(|origin| self.origin_name(&origin)))),
             "receive_resume_token" => own(or_dash(dataset.partial.as_ref().map(receive::token))),
             "snapshots_changed" if self.knows_snapshots_changed() => own(or_dash(dataset.snapshots_changed)),
             user if user.contains(':') => own("-".to_owned()),
@@ -127,6 +127,26 @@ impl State {
             }
         }
         Ok(lines.concat())
+    }
+
+    pub(super) fn list_dependents(&self, of: &Dependents) -> Result<String, Refusal> {
+        let (name, only) = match of {
+            Dependents::Dataset(name) => (name, None),
+            Dependents::Snapshot(snapshot) => {
+                self.snapshot(snapshot)?;
+                (snapshot.dataset(), Some(snapshot.label()))
+            }
+        };
+        let dataset = self.dataset(name)?;
+        let asked =
+            dataset.snapshots.iter().filter(|snapshot| only.is_none_or(|only| snapshot.label == *only));
+        let line = |snapshot: &Snapshot| {
+            let Snapshot { guid, label, holds, .. } = snapshot;
+            let clones = self.dependents_of(name, dataset, snapshot).join(",");
+            let clones = if clones.is_empty() { "-" } else { &clones };
+            format!("{name}@{label}\t{guid}\t{}\t{clones}\n", holds.len())
+        };
+        Ok(asked.map(line).collect())
     }
 
     pub(super) fn get(&self, name: &DatasetName, properties: &[String]) -> Result<String, Refusal> {

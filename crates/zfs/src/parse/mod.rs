@@ -5,6 +5,7 @@
 //! on it can be trusted.
 
 mod datasets;
+mod dependents;
 mod estimate;
 mod get;
 mod history;
@@ -15,6 +16,7 @@ pub mod resume_token;
 mod version;
 
 pub use datasets::{DatasetRow, datasets};
+pub use dependents::{SnapshotDependents, dependents};
 pub use estimate::estimate;
 pub use get::{Property, properties};
 pub use history::{History, history};

@@ -40,7 +40,7 @@ impl Fixture {
             target,
             directory,
             send: SendCommand::Full { to: "tank/a@x".parse().unwrap(), raw: false },
-            receive: ReceiveCommand { dataset: "backup/a".parse().unwrap(), first: None },
+            receive: ReceiveCommand { dataset: "backup/a".parse().unwrap(), first: None, origin: None },
             progress: ProgressCounter::new(),
             cancel: CancellationToken::new(),
         }

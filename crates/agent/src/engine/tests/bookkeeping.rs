@@ -166,3 +166,73 @@ async fn a_source_renamed_in_the_middle_is_looked_after_later() {
     assert_eq!(world.settle(&step).await, Settled::Clean);
     world.source.destroy_snapshot("tank/b@one").expect("nothing holds it");
 }
+
+#[tokio::test]
+async fn the_hold_for_a_former_source_goes_when_the_base_moves_on() {
+    let world = World::new();
+    world.converge().await;
+    let receiver = zfs_sync_core::plan::Receiver::new(system(2), &"backup/a".parse().unwrap());
+    world.target.hold(&format!("zfs-sync:base:abc:{}", receiver.as_str()), "backup/a@one").unwrap();
+    world.target.hold("zfs-sync:base:abc:0a0b0c0d", "backup/a@one").unwrap();
+    world.grow("two", 10_000);
+    world.converge().await;
+    let holds = world.target_holds().await;
+    let labels: Vec<_> = holds.iter().map(|(label, _)| label.as_str()).collect();
+    assert_eq!(labels, ["one", "two"], "another receiver's hold is not ours to release: {holds:?}");
+}
+
+#[tokio::test]
+async fn a_source_renamed_while_its_holds_are_released_is_looked_after_later() {
+    let world = World::new();
+    let step = world.step().await;
+    let (source, target) = (world.source.clone(), world.target.runner());
+    // The rename comes after the data has arrived.
+    let recorder = Recorder::default();
+    world.source.faults().fail_next(
+        move |command| {
+            let now = matches!(command, Command::Holds { .. });
+            if now {
+                source.rename_dataset("tank/a", "tank/b").unwrap();
+            }
+            now
+        },
+        "cannot open 'tank/a@one': dataset does not exist\n",
+    );
+    let execution = world.execute_with(&step, &*world.source.runner(), &*target, &recorder).await;
+    assert_eq!(execution.outcome, TransferOutcome::Succeeded);
+    assert_eq!(execution.settled, Settled::Open, "{execution:?}");
+    assert_eq!(world.settle(&step).await, Settled::Clean);
+    world.source.destroy_snapshot("tank/b@one").expect("nothing holds it");
+}
+
+#[tokio::test]
+async fn of_two_bookmarks_of_the_base_a_replica_takes_its_own() {
+    let world = World::new();
+    world.converge().await;
+    // Other replicas', one before and one after ours by name, which may go at any moment.
+    let dataset = world.source_dataset().await;
+    let guid = dataset.newest().expect("it has a snapshot").guid;
+    let others = ["00000000", "ffffffff"].map(|receiver| format!("zfs-sync:{:x}:{receiver}", guid.get()));
+    for other in &others {
+        world.source.bookmark("tank/a@one", other).unwrap();
+    }
+    world.source.destroy_snapshot("tank/a@one").unwrap();
+    world.grow("two", 1000);
+    let step = world.step().await;
+    let source = world.source.clone();
+    // It goes between the look and the stream.
+    let gone = std::sync::atomic::AtomicBool::new(false);
+    world.source.faults().fail_next(
+        move |command| {
+            if matches!(command, Command::Estimate(_)) && !gone.swap(true, Ordering::Relaxed) {
+                for other in &others {
+                    source.destroy_bookmark(&format!("tank/a#{other}")).unwrap();
+                }
+            }
+            false
+        },
+        "never said",
+    );
+    world.succeed(&step).await;
+    assert_eq!(world.target_labels().await, ["one", "two"]);
+}

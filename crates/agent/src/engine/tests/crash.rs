@@ -112,12 +112,64 @@ enum Work {
     Resume,
     Discard,
     SetAside,
+    FollowRename,
+    RollBack,
+    /// The source was rolled back: our own hold is on what goes.
+    RollBackPastHold,
+    Destroy,
+    Clone,
+    ResumeClone,
+    CloneOfAside,
 }
 
-async fn prepare(work: Work) -> World {
+impl Work {
+    /// The witness gives an unfinished step out again before it plans anew; what the planner does not plan here by itself is
+    /// finished by that.
+    const fn is_given_again(self) -> bool {
+        !matches!(self, Self::Seed | Self::Incremental | Self::Resume | Self::Discard | Self::SetAside)
+    }
+}
+
+async fn prepare(work: Work) -> (World, Step) {
+    match work {
+        Work::FollowRename => return follow_rename::renamed().await,
+        Work::Clone => return as_clone::cloned().await,
+        Work::CloneOfAside => return as_clone::set_aside().await,
+        Work::ResumeClone => {
+            let (world, step) = as_clone::cloned().await;
+            world.source.faults().cut_stream_after(80_000);
+            world.execute(&step).await;
+            return (world, step);
+        }
+        _ => {}
+    }
     let mut world = World::new();
     match work {
-        Work::Seed => {}
+        Work::RollBack => {
+            world.converge().await;
+            world.grow_target(&["mine", "more"]);
+            world.grow("two", 100_000);
+            world.target.bookmark("backup/a@mine", "zfs-sync:1f:0a0b0c0d").unwrap();
+            let step = world.roll_back_step("one").await;
+            return (world, step);
+        }
+        Work::RollBackPastHold => {
+            world.converge().await;
+            world.grow("two", 100_000);
+            world.converge().await;
+            world.source.rollback("tank/a@one").unwrap();
+            world.grow("three", 100_000);
+            let step = world.roll_back_step("one").await;
+            return (world, step);
+        }
+        Work::Destroy => {
+            world.grow("two", 10_000);
+            world.grow("three", 10_000);
+            world.converge().await;
+            let step = world.destroy_step(&["two", "one"], "three").await;
+            return (world, step);
+        }
+        Work::Seed | Work::FollowRename | Work::Clone | Work::CloneOfAside | Work::ResumeClone => {}
         Work::Incremental => {
             world.converge().await;
             world.grow("two", 100_000);
@@ -147,19 +199,42 @@ async fn prepare(work: Work) -> World {
             world.policy = OnDivergence::KeepBoth;
         }
     }
-    world
+    let step = world.step().await;
+    (world, step)
+}
+
+/// Every snapshot of the target that the step does not list.
+async fn spared(world: &World, step: &Step) -> Vec<Guid> {
+    let inventory = world.inventory(&world.target).await;
+    let all =
+        inventory.datasets.values().flat_map(|dataset| &dataset.snapshots).map(|snapshot| snapshot.guid);
+    all.filter(|guid| !step.action.destroys().iter().any(|casualty| casualty.guid == *guid)).collect()
 }
 
 #[rstest]
 #[tokio::test]
 async fn executing_again_converges_and_leaves_nothing_held(
-    #[values(Work::Seed, Work::Incremental, Work::Resume, Work::Discard, Work::SetAside)] work: Work,
+    #[values(
+        Work::Seed,
+        Work::Incremental,
+        Work::Resume,
+        Work::Discard,
+        Work::SetAside,
+        Work::FollowRename,
+        Work::RollBack,
+        Work::RollBackPastHold,
+        Work::Destroy,
+        Work::Clone,
+        Work::ResumeClone,
+        Work::CloneOfAside
+    )]
+    work: Work,
     #[values(Moment::Before, Moment::After)] moment: Moment,
 ) {
     let mut deaths = 0;
     for last in 0.. {
-        let world = prepare(work).await;
-        let step = world.step().await;
+        let (world, step) = prepare(work).await;
+        let spared = spared(&world, &step).await;
         let fate = Fate::new(last, moment);
         let mortal = |runner| Mortal { runner, fate: Arc::clone(&fate) };
         let (source, target) = (mortal(world.source.runner()), mortal(world.target.runner()));
@@ -181,7 +256,26 @@ async fn executing_again_converges_and_leaves_nothing_held(
             if settled == Settled::Clean {
                 assert_eq!(world.source_holds().await, [], "after command {last}");
             }
+            if work.is_given_again() {
+                let (execution, recorder) = world.execute(&step).await;
+                let done = match (&execution.outcome, work) {
+                    (TransferOutcome::Succeeded, _) => true,
+                    // It went up to the first snapshot, which has arrived; the plan's end is for a new plan.
+                    (TransferOutcome::Stale { detail }, Work::CloneOfAside) => {
+                        detail.contains("@two as its newest")
+                    }
+                    _ => false,
+                };
+                assert!(done, "after command {last}: {execution:?} {recorder:?}");
+            }
         }
+        let left = world.inventory(&world.target).await;
+        let left: Vec<Guid> =
+            left.datasets.values().flat_map(|dataset| &dataset.snapshots).map(|found| found.guid).collect();
+        assert!(
+            spared.iter().all(|guid| left.contains(guid)),
+            "after command {last}: more is gone than was listed"
+        );
         world.converge().await;
         world.assert_in_sync().await;
         assert_eq!(world.settle(&step).await, Settled::Clean, "after command {last}");

@@ -1,6 +1,6 @@
 //! When the world is another than the plan's, nothing is done.
 
-use super::*;
+use super::{super::as_clone::Origins, *};
 
 /// A target in sync, a newer snapshot on the source, and the step that was planned then.
 async fn behind() -> (World, Step) {
@@ -105,7 +105,7 @@ async fn a_partial_whose_snapshot_lives_is_not_discarded() {
     let mut view = view(&world).await;
     let partial = view.target.as_mut().unwrap().properties.partial.as_mut().unwrap();
     partial.from_guid = Some(Guid::new(7));
-    match super::super::route::choose(&step, send_of(&step), &view) {
+    match super::super::route::choose(&step, send_of(&step), &view, &Origins::default()) {
         Err(Failure::Failed { code, retryable, .. }) => {
             assert_eq!((code.as_str(), retryable), ("E_RECV_PARTIAL_STATE", true));
         }
@@ -113,7 +113,7 @@ async fn a_partial_whose_snapshot_lives_is_not_discarded() {
     }
     // A token that nobody can read is no reason to discard what it stands for.
     view.target.as_mut().unwrap().properties.partial = None;
-    match super::super::route::choose(&step, send_of(&step), &view) {
+    match super::super::route::choose(&step, send_of(&step), &view, &Origins::default()) {
         Err(Failure::Failed { code, .. }) => assert_eq!(code, "E_RESUME_TOKEN_INVALID"),
         other => panic!("{other:?}"),
     }
@@ -126,7 +126,7 @@ async fn a_plain_partial_of_an_encrypted_source_is_not_continued() {
     let mut step = world.step().await;
     world.execute(&step).await;
     send_of_mut(&mut step).raw = true;
-    match super::super::route::choose(&step, send_of(&step), &view(&world).await) {
+    match super::super::route::choose(&step, send_of(&step), &view(&world).await, &Origins::default()) {
         Err(Failure::Failed { code, detail, .. }) => {
             assert_eq!(code, "E_RECV_PARTIAL_STATE");
             assert!(detail.contains("not raw"), "{detail}");

@@ -16,7 +16,7 @@ async fn diverged() -> (World, Step) {
 fn aside(step: &Step) -> DatasetName {
     match &step.action {
         Action::SetAside { rename_to, .. } => rename_to.clone(),
-        Action::Send(_) => panic!("{step:?} sets nothing aside"),
+        _ => panic!("{step:?} sets nothing aside"),
     }
 }
 

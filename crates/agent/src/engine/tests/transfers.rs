@@ -194,3 +194,28 @@ async fn a_dead_partial_is_discarded_first() {
     world.assert_in_sync().await;
     assert_eq!(world.source_holds().await, []);
 }
+
+#[tokio::test]
+async fn a_token_of_another_dataset_is_not_continued() {
+    let world = World::new();
+    world.source.rename_dataset("tank/a", "tank/other").unwrap();
+    let step = Step {
+        target: "backup/a".parse().unwrap(),
+        receiver: zfs_sync_core::plan::Receiver::new(system(2), &"backup/a".parse().unwrap()),
+        ..world.plan().await.0.steps.into_iter().find(|step| step.source.as_str() == "tank/other").unwrap()
+    };
+    world.source.faults().cut_stream_after(150_000);
+    world.execute(&step).await;
+    world.source.rename_dataset("tank/other", "tank/a").unwrap();
+    let partial = world.target_dataset().await.unwrap().properties.partial.unwrap();
+    assert_eq!(partial.to_name, "tank/other@one");
+    let (execution, recorder) = world.execute(&world.step().await).await;
+    assert_eq!(
+        (&execution.outcome, execution.resumed_from),
+        (&TransferOutcome::Succeeded, None),
+        "{recorder:?}"
+    );
+    assert!(recorder.log().warnings[0].contains("discarded"), "{recorder:?}");
+    world.assert_in_sync().await;
+    world.assert_tidy().await;
+}

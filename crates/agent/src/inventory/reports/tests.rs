@@ -7,6 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use camino::Utf8PathBuf;
 use zfs_sync_core::{
     inventory::DatasetKind,
     time::{Clock, ManualClock, Timestamp},
@@ -345,4 +346,81 @@ async fn more_history_than_one_report_holds_follows_in_the_next() {
         reported.extend(names(&report).into_iter().map(str::to_owned));
     }
     assert_eq!(reported, ["tank/d1", "tank/d2", "tank/d3"]);
+}
+
+/// sanoid on this host: its defaults, and a configuration once one is written.
+struct Sanoid(tempfile::TempDir);
+
+impl Sanoid {
+    fn install() -> Self {
+        let sanoid = Self(tempfile::tempdir().unwrap());
+        let settings = ["autoprune = yes", "hourly = 48", "recursive =", "use_template ="];
+        sanoid.write("defaults", &format!("[template_default]\n{}\n", settings.join("\n")));
+        sanoid
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.0.path().join(name), text).unwrap();
+    }
+
+    fn files(&self) -> crate::sanoid::Files {
+        let path = |name| Utf8PathBuf::from_path_buf(self.0.path().join(name)).unwrap();
+        crate::sanoid::Files { config: path("config"), defaults: vec![path("defaults")] }
+    }
+}
+
+/// `tank/d1 48`: how many hourly snapshots are kept, as reported.
+fn hourly(report: &InventoryReport) -> Option<Vec<String>> {
+    let line = |(name, retention): (&DatasetName, &Retention)| format!("{name} {}", retention.hourly);
+    report.retention.as_ref().map(|retention| retention.iter().map(line).collect())
+}
+
+#[tokio::test]
+async fn retention_is_told_in_complete_reports_and_when_it_changes() {
+    let sanoid = Sanoid::install();
+    let mut world = World::new().await;
+    world.scanner = world.scanner.with_sanoid(sanoid.files());
+    world.scan().await;
+    assert_eq!(hourly(&world.report()), Some(vec![]), "a complete report says that there is none");
+    assert!(!world.reports.has_news(&world.scanner));
+
+    sanoid.write("config", "[tank/d1]\n");
+    assert_eq!(world.scan().await, (0, 0));
+    assert!(world.reports.has_news(&world.scanner));
+    let lost = world.reports.next(&world.scanner);
+    let report = world.report();
+    assert_eq!((names(&report), hourly(&report)), (vec![], Some(vec!["tank/d1 48".into()])));
+    assert_eq!(hourly(&lost), hourly(&report), "what was not answered is said again");
+    assert!(!world.reports.has_news(&world.scanner));
+
+    world.host.snapshot("tank/d7@three").unwrap();
+    world.scan().await;
+    let report = world.report();
+    assert_eq!((names(&report), hourly(&report)), (vec!["tank/d7"], None), "not said again");
+
+    world.reports.resync();
+    let report = world.report();
+    assert_eq!((report.base, hourly(&report)), (None, Some(vec!["tank/d1 48".into()])));
+}
+
+#[tokio::test]
+async fn retention_follows_the_datasets_and_a_broken_file_keeps_no_report_back() {
+    let sanoid = Sanoid::install();
+    let mut world = World::new().await;
+    world.scanner = world.scanner.with_sanoid(sanoid.files());
+    sanoid.write("config", "[tank/d1]\nrecursive = yes\nhourly = 7\n");
+    world.scan().await;
+    assert_eq!(hourly(&world.report()), Some(vec!["tank/d1 7".into()]));
+    world.host.create_dataset("tank/d1/new", DatasetKind::Filesystem).unwrap();
+    world.scan().await;
+    let report = world.report();
+    assert_eq!(names(&report), ["tank/d1/new"]);
+    assert_eq!(hourly(&report), Some(vec!["tank/d1 7".into(), "tank/d1/new 7".into()]));
+
+    sanoid.write("config", "[tank/d1]\nhourly\n");
+    world.host.snapshot("tank/d7@three").unwrap();
+    world.scan().await;
+    let report = world.report();
+    assert_eq!((names(&report), hourly(&report)), (vec!["tank/d7"], Some(vec![])));
+    assert!(!world.reports.has_news(&world.scanner));
 }

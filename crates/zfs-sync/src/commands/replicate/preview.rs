@@ -57,6 +57,14 @@ pub(super) fn summary(step: &Step) -> String {
             }
         }
         Action::SetAside { rename_to, .. } => format!("rename {} → {rename_to}", step.target),
+        Action::FollowRename { rename_from, .. } => format!("rename {rename_from} → {}", step.target),
+        Action::RollBack { to_label, destroys, .. } => {
+            let lost = count(destroys.len() as u64, "snapshot");
+            format!("take {} back to @{to_label}, which destroys {lost}", step.target)
+        }
+        Action::DestroySnapshots { destroys, .. } => {
+            format!("destroy {} of {}", count(destroys.len() as u64, "snapshot"), step.target)
+        }
     }
 }
 
@@ -81,7 +89,11 @@ pub(super) async fn show(
     let idle = report.replicas.iter().filter(|replica| replica.step.is_none());
     let preview = Preview {
         steps,
-        destroys: plan.destroys.iter().map(ToString::to_string).collect(),
+        destroys: plan
+            .destroys
+            .iter()
+            .map(|lost| format!("{}@{}", lost.dataset, lost.casualty.label))
+            .collect(),
         not_done: idle
             .map(|replica| NotDone {
                 target: replica.target.to_string(),
@@ -132,6 +144,12 @@ fn commands(step: &Step, source_host: &str, target_host: &str) -> Result<Vec<Str
             let rename = Command::Rename { from: step.target.clone(), to: rename_to.clone() };
             lines.push(on(target_host, &rename));
         }
+        Action::FollowRename { rename_from, .. } => {
+            let rename = Command::Rename { from: rename_from.clone(), to: step.target.clone() };
+            lines.push(on(target_host, &rename));
+        }
+        // No option of this command lets anything be destroyed, so that no plan of it has such a step.
+        Action::RollBack { .. } | Action::DestroySnapshots { .. } => {}
         Action::Send(send) => {
             for parent in &send.create_parents {
                 lines.push(on(target_host, &Command::CreatePlaceholder { dataset: parent.clone() }));
@@ -139,8 +157,12 @@ fn commands(step: &Step, source_host: &str, target_host: &str) -> Result<Vec<Str
             if send.discard_partial.is_some() {
                 lines.push(on(target_host, &Command::AbortReceive { dataset: step.target.clone() }));
             }
-            let first = send.base.is_none().then_some(step.kind);
-            let receive = Command::Receive(ReceiveCommand { dataset: step.target.clone(), first });
+            let first = (send.base.is_none() || send.target_origin.is_some()).then_some(step.kind);
+            // Named as on the source; when it is done, it is found by its GUID.
+            let origin = send.target_origin.as_ref().zip(send.base.as_ref());
+            let origin =
+                origin.map(|(origin, base)| origin.dataset.snapshot(&base.point().label)).transpose()?;
+            let receive = Command::Receive(ReceiveCommand { dataset: step.target.clone(), first, origin });
             let sent = Command::Send(send_command(step, send)?);
             lines.push(format!("{} | {}", on(source_host, &sent), on(target_host, &receive)));
         }
@@ -160,6 +182,9 @@ fn send_command(step: &Step, send: &Send) -> Result<SendCommand, NameError> {
         }
         Some(Base::Bookmark(base)) => {
             SendCommand::FromBookmark { base: step.source.bookmark(&base.label)?, to, raw: send.raw }
+        }
+        Some(Base::Origin { dataset, point }) => {
+            SendCommand::Single { base: dataset.snapshot(&point.label)?, to, raw: send.raw }
         }
     })
 }

@@ -72,7 +72,7 @@ impl Host {
             inventory::read(self.runner(), &scope, &self.features).await.map_err(|error| failed(&error))?;
         datasets.retain(|found| recursive || found.name == *dataset);
         let datasets = datasets.into_iter().map(|found| (found.name.clone(), found)).collect();
-        Ok(Inventory { as_of: now, datasets })
+        Ok(Inventory { datasets, ..Inventory::empty(now) })
     }
 
     /// All datasets of the target's pool, with histories only from the target downwards: the others are looked at for their names alone.
@@ -99,10 +99,8 @@ impl Host {
             BTreeMap::new()
         };
         let datasets = inventory::assemble(rows, history);
-        Ok(Inventory {
-            as_of: now,
-            datasets: datasets.into_iter().map(|found| (found.name.clone(), found)).collect(),
-        })
+        let datasets = datasets.into_iter().map(|found| (found.name.clone(), found)).collect();
+        Ok(Inventory { datasets, ..Inventory::empty(now) })
     }
 }
 

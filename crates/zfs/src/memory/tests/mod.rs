@@ -1,11 +1,13 @@
 //! What the in-memory ZFS promises, by behaviour. Everything is asked through commands and read by the crate's own parsers.
 
 mod any_sequence;
+mod clones;
 mod faults;
 mod listings;
 mod operator;
 mod parity;
 mod pipelines;
+mod removals;
 mod resume;
 mod streams;
 
@@ -60,7 +62,7 @@ fn resume(host: &Host, dataset: &str) -> SendCommand {
 }
 
 fn into(dataset: &str) -> ReceiveCommand {
-    ReceiveCommand { dataset: dataset.parse().unwrap(), first: None }
+    ReceiveCommand { dataset: dataset.parse().unwrap(), first: None, origin: None }
 }
 
 fn first(dataset: &str) -> ReceiveCommand {

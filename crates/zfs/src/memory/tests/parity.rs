@@ -53,6 +53,24 @@ fn media(label: &str) -> zfs_sync_core::name::SnapshotName {
 #[case("holds-snapshot-missing", |host: &Host| command(host, &Command::Holds { snapshot: media("nothing") }))]
 #[case("destroy-held", |host: &Host| host.destroy_snapshot("tank/media@daily-2026-11-20"))]
 #[case("destroy-held-dataset", |host: &Host| host.destroy_dataset("tank/held"))]
+#[case("destroy-has-clone", |host: &Host| {
+    host.create_dataset("tank/media/home videos", DatasetKind::Filesystem)?;
+    host.snapshot("tank/media/home videos@before the cleanup")?;
+    host.clone_snapshot("tank/media/home videos@before the cleanup", "tank/clone")?;
+    host.destroy_snapshot("tank/media/home videos@before the cleanup")
+})]
+#[case("rollback-newer-exist", |host: &Host| command(host, &Command::RollBack { to: media("daily-2026-11-18") }))]
+#[case("rollback-held", |host: &Host| {
+    host.snapshot("tank/held@two")?;
+    host.hold("keep", "tank/held@two")?;
+    host.rollback("tank/held@one")
+})]
+#[case("send-other-dataset", |host: &Host| {
+    host.create_dataset("tank/vm-1", DatasetKind::Volume)?;
+    host.snapshot("tank/vm-1@daily-2026-11-18")?;
+    let base = "tank/vm-1@daily-2026-11-18".parse().unwrap();
+    command(host, &Command::Estimate(SendCommand::Single { base, to: media("daily-2026-11-19"), raw: false }))
+})]
 #[case("destroy-snapshot-missing", |host: &Host| host.destroy_snapshot("tank/media@nothing"))]
 #[case("destroy-bookmark-missing", |host: &Host| host.destroy_bookmark("tank/media#nothing"))]
 #[case("destroy-dataset-missing", |host: &Host| host.destroy_dataset("tank/nothing"))]
@@ -88,6 +106,18 @@ fn commands_are_refused_in_the_same_words(
 ) {
     let error = act(&tank()).expect_err("real zfs refuses it");
     assert_eq!(error.stderr, recorded(scenario));
+}
+
+#[test]
+fn a_held_snapshot_is_refused_in_the_words_of_the_older_version() {
+    let host = tank();
+    host.set_version("2.1.11-1");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/linux-2.1.11/stderr");
+    let recorded = |scenario: &str| std::fs::read_to_string(format!("{folder}/{scenario}.txt")).unwrap();
+    let error = host.destroy_snapshot("tank/media@daily-2026-11-20").unwrap_err();
+    assert_eq!(error.stderr, recorded("destroy-held"));
+    let error = host.destroy_dataset("tank/held").unwrap_err();
+    assert_eq!(error.stderr, recorded("destroy-held-dataset"));
 }
 
 /// A pool `backup` where `dataset` has the first snapshot of `tank/media`.

@@ -1,0 +1,90 @@
+//! Whom a mesh follows: the member whose history contains all others'.
+
+use std::{borrow::Cow, collections::BTreeSet};
+
+use super::{by_name::by_name, survey::Survey};
+use crate::{guid::Guid, ids::SystemId, inventory::Dataset, name::DatasetName};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Election {
+    /// This one has what all others have.
+    Elected(SystemId),
+    /// Nobody has: `heads` end histories that go different ways, one member for each, the one that stands for the rest first.
+    Split { stands_for: SystemId, heads: Vec<SystemId> },
+    /// Nobody has the dataset.
+    Nobody,
+}
+
+/// One member's history.
+struct Candidate<'a> {
+    id: SystemId,
+    dataset: Cow<'a, Dataset>,
+    known: BTreeSet<Guid>,
+    fresh: bool,
+}
+
+impl Candidate<'_> {
+    fn head(&self) -> Option<Guid> {
+        self.dataset.newest().map(|newest| newest.guid)
+    }
+
+    /// Bookmarks count: whoever has one had the snapshot.
+    fn contains(&self, other: &Candidate<'_>) -> bool {
+        other.head().is_none_or(|head| self.known.contains(&head))
+    }
+}
+
+/// Elects for one logical dataset. A silent member counts with what it last reported: what it has is not less for being silent.
+pub(super) fn elect(survey: &Survey<'_>, home: SystemId, dataset: &DatasetName) -> Election {
+    let group = survey.input.group;
+    let members = || group.members.iter().copied();
+    // One that reports no GUIDs is matched by name and time, and then all are.
+    let by_names =
+        members().any(|id| survey.side(id).inventory.is_some_and(|inventory| inventory.without_guids));
+    let candidates: Vec<Candidate<'_>> = members()
+        .filter_map(|id| {
+            let dataset = survey.dataset_on(home, dataset, id)?;
+            let dataset = if by_names { Cow::Owned(by_name(dataset)) } else { Cow::Borrowed(dataset) };
+            let snapshots = dataset.snapshots.iter().map(|snapshot| snapshot.guid);
+            let known = snapshots.chain(dataset.bookmarks.iter().map(|bookmark| bookmark.guid)).collect();
+            let fresh = survey.side(id).fresh;
+            Some(Candidate { id, dataset, known, fresh })
+        })
+        .collect();
+    if candidates.is_empty() {
+        return Election::Nobody;
+    }
+    let contains_all = |candidate: &&Candidate<'_>| candidates.iter().all(|other| candidate.contains(other));
+    // Among equals: who is being written, since it will have the next snapshot; who can be asked; the hub; and then any fixed one.
+    let rank = |candidate: &&Candidate<'_>| {
+        (
+            candidate.head().is_some(),
+            candidate.dataset.properties.written > 0,
+            candidate.fresh,
+            candidate.id == group.hub,
+            std::cmp::Reverse(candidate.id),
+        )
+    };
+    if let Some(elected) = candidates.iter().filter(contains_all).max_by_key(rank) {
+        return Election::Elected(elected.id);
+    }
+    // A history that no other one goes beyond. Several members may have the same one.
+    let is_beyond = |other: &Candidate<'_>, candidate: &Candidate<'_>| {
+        other.contains(candidate) && !candidate.contains(other)
+    };
+    let farthest = |candidate: &&Candidate<'_>| !candidates.iter().any(|other| is_beyond(other, candidate));
+    // Who is written to, and who is heard of, changes by the minute. Who stands for the rest must not, or those that are behind would
+    // follow one today and another one tomorrow.
+    let rank = |candidate: &&Candidate<'_>| (candidate.id == group.hub, std::cmp::Reverse(candidate.id));
+    let mut ends: Vec<&Candidate<'_>> = candidates.iter().filter(farthest).collect();
+    ends.sort_by_key(|candidate| std::cmp::Reverse(rank(candidate)));
+    let mut heads: Vec<SystemId> = Vec::new();
+    let mut seen: BTreeSet<Option<Guid>> = BTreeSet::new();
+    heads.extend(ends.iter().filter(|end| seen.insert(end.head())).map(|end| end.id));
+    let stands_for =
+        heads.first().copied().or_else(|| candidates.iter().max_by_key(rank).map(|candidate| candidate.id));
+    match stands_for {
+        Some(stands_for) => Election::Split { stands_for, heads },
+        None => Election::Nobody,
+    }
+}

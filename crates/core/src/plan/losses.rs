@@ -1,0 +1,120 @@
+//! What a plan may move away or destroy: only what a person or the group's policy has approved, and nothing that is protected.
+
+use super::{
+    invariants::{EXACT, Look, Subject},
+    planner::{Decision, Input, SystemView},
+    report::ReplicaKey,
+    step::Action,
+};
+use crate::{
+    group::{GroupMode, Strategy},
+    guid::Guid,
+    ids::SystemId,
+    inventory::Dataset,
+};
+
+const APPROVED: &str =
+    "nothing is moved or destroyed that neither a person nor the group's policy has approved";
+const GUARDED: &str = "what is held, cloned, common, or by policy the last copy is not destroyed";
+
+impl Look<'_> {
+    /// What is moved away or destroyed was approved, and nothing protects it.
+    pub(super) fn approvals(&mut self, input: &Input<'_>, subject: &Subject<'_>) {
+        let step = self.step;
+        if matches!(step.action, Action::Send(_)) {
+            return;
+        }
+        if matches!(step.action, Action::FollowRename { .. }) {
+            self.demand(input.group.follow_renames, APPROVED);
+            return;
+        }
+        let Some(target) = subject.target.datasets.get(&step.target) else {
+            self.demand(false, EXACT);
+            return;
+        };
+        let by_person = input.decisions.iter().any(|decision| self.is_decided(decision, subject));
+        self.demand(by_person || self.is_policy(input, subject), APPROVED);
+        for lost in step.action.destroys() {
+            self.loss(input, subject, target, lost.guid, by_person);
+        }
+    }
+
+    /// True when a person has decided it.
+    fn is_decided(&self, decision: &Decision, subject: &Subject<'_>) -> bool {
+        let step = self.step;
+        let listed = || step.action.destroys().iter().all(|lost| decision.may_destroy.contains(&lost.guid));
+        decision.home == subject.home
+            && decision.dataset == subject.logical
+            && decision.targets.contains(&step.target_system)
+            && match &step.action {
+                Action::SetAside { target_guid, .. } => {
+                    decision.may_move.get(&step.target_system) == Some(target_guid)
+                }
+                Action::RollBack { discards, .. } => {
+                    let approved = decision.may_discard.get(&step.target_system).copied().unwrap_or(0);
+                    listed() && *discards <= approved
+                }
+                Action::DestroySnapshots { .. } => listed(),
+                Action::Send(_) | Action::FollowRename { .. } => true,
+            }
+    }
+
+    /// True when the group's policy asks for it by itself.
+    fn is_policy(&self, input: &Input<'_>, subject: &Subject<'_>) -> bool {
+        let (group, step) = (input.group, self.step);
+        let is_worked_on = match group.mode {
+            GroupMode::Mesh => true,
+            GroupMode::Local => false,
+            _ => step.target_system == subject.home,
+        };
+        let is_truth = is_worked_on && group.mode != GroupMode::Mesh;
+        let policy = group.on_divergence.strategy();
+        let destructive = group.allow_destroy && policy.is_some_and(Strategy::is_destructive);
+        match &step.action {
+            Action::SetAside { .. } => !is_truth && (destructive || policy == Some(Strategy::KeepBoth)),
+            Action::RollBack { discards, .. } => destructive && (*discards == 0 || !is_worked_on),
+            Action::DestroySnapshots { .. } => group.allow_destroy && group.mirror_deletes.is_some(),
+            Action::Send(_) | Action::FollowRename { .. } => true,
+        }
+    }
+
+    fn loss(
+        &mut self,
+        input: &Input<'_>,
+        subject: &Subject<'_>,
+        target: &Dataset,
+        lost: Guid,
+        by_person: bool,
+    ) {
+        let (group, step) = (input.group, self.step);
+        let Some(snapshot) = target.snapshot(lost) else {
+            self.demand(false, EXACT);
+            return;
+        };
+        let source = subject.source.datasets.get(&step.source);
+        let common = source.is_some_and(|source| source.snapshot(lost).is_some());
+        let key = ReplicaKey {
+            home: subject.home,
+            dataset: subject.logical.clone(),
+            target_system: step.target_system,
+        };
+        let remembered = input.memory.get(&key).and_then(|remembered| remembered.common);
+        let ours = u32::from(remembered == Some(lost) && matches!(step.action, Action::RollBack { .. }));
+        let origin = format!("{}@{}", step.target, snapshot.label);
+        let cloned =
+            subject.target.datasets.values().any(|other| other.properties.origin.as_deref() == Some(&origin));
+        self.demand(!common && snapshot.holds <= ours && !cloned, GUARDED);
+        let holds = |(id, view): (&SystemId, &SystemView<'_>)| {
+            let name = group.name_on(subject.home, &subject.logical, *id).ok();
+            let inventory = view.inventory.filter(|_| view.fresh);
+            let dataset = inventory.zip(name).and_then(|(inventory, name)| inventory.datasets.get(&name));
+            dataset.is_some_and(|dataset| dataset.snapshot(lost).is_some())
+        };
+        let others = input.holders.get(&lost);
+        // The first of all that have it keeps it.
+        let keeps = |other: &SystemId| *other < step.target_system;
+        let elsewhere = others.is_some_and(|others| others.iter().any(keeps))
+            || input.systems.iter().any(|(id, view)| keeps(id) && holds((id, view)));
+        self.demand(by_person || elsewhere, GUARDED);
+    }
+}

@@ -1,0 +1,81 @@
+//! Replicas whose source has another name now (F09): nothing is sent again, the replica is renamed.
+
+use super::{
+    decide::Outcome, pair::Pair, reason::Reason, report::ReplicaState, sender::Sender, step::Action,
+    survey::Survey, words::Words,
+};
+use crate::{inventory::Dataset, name::DatasetName};
+
+/// The replica under the name that its source had before, when this group made it: the source had the same dataset GUID then, and the
+/// replica's newest snapshot is one of the source's. With it, the logical name that it had.
+pub(super) fn old_replica<'a>(
+    survey: &Survey<'a>,
+    pair: &Pair<'a>,
+) -> Option<(&'a DatasetName, &'a Dataset)> {
+    let source = pair.source_dataset?;
+    let guid = source.properties.guid;
+    let group = survey.input.group;
+    let mut candidates = survey.input.memory.iter().filter(|(key, remembered)| {
+        key.home == pair.home
+            && key.target_system == pair.target.id
+            && key.dataset != pair.dataset
+            && remembered.source_guid == guid
+            // Its source is not there any more under that name.
+            && survey.dataset_on(pair.home, &key.dataset, pair.source.id).is_none()
+    });
+    candidates.find_map(|(key, _)| {
+        let old = group.target_name(pair.home, &key.dataset, pair.target.id).ok()?;
+        let dataset = pair.target.dataset(&old)?;
+        let head = dataset.newest()?.guid;
+        source.snapshot(head).is_some().then_some((&key.dataset, dataset))
+    })
+}
+
+/// What is done about it; `None` when there is no such replica.
+pub(super) fn follow<'a>(
+    survey: &Survey<'a>,
+    pair: &Pair<'a>,
+    sender: Sender<'a>,
+    target: &DatasetName,
+    words: &Words<'_>,
+) -> Option<Outcome<'a>> {
+    if pair.target_dataset.is_some() {
+        return None;
+    }
+    let (old_name, old) = old_replica(survey, pair)?;
+    let state = ReplicaState::Behind;
+    let by_hand = || Outcome::nothing(state, Reason::SourceRenamed, words.renamed(&old.name, target));
+    let same_pool = old.name.pool() == target.pool() && target.parent().is_some();
+    // Everything below goes along: what belongs to another dataset must not.
+    let group = survey.input.group;
+    let belongs = |below: &DatasetName| {
+        group.logical_names(pair.home, below, pair.target.id).iter().all(|name| name.is_within(old_name))
+    };
+    let alone = survey.below(&pair.target, &old.name).is_none_or(belongs);
+    // A member that stands in for the followed one may have given up what the replica has: then nothing is done because of its word.
+    let known = old.newest().is_some_and(|head| sender.dataset.snapshot(head.guid).is_some());
+    if !group.follow_renames || !same_pool || !alone || !known {
+        return Some(by_hand());
+    }
+    let missing = target.parent().filter(|parent| pair.target.dataset(parent).is_none());
+    if let Some(parent) = missing {
+        // Where the parent comes, by a rename of its own or as a new dataset, this one goes along or follows.
+        let comes = survey.is_target(pair.home, &parent, pair.target.id);
+        let waits = || Outcome::nothing(state, Reason::DependsOnParent, words.parent_first(&parent));
+        return Some(if comes { waits() } else { by_hand() });
+    }
+    // Nothing is renamed under a receive.
+    let below = |running: &DatasetName| running.is_within(&old.name);
+    let mut running = survey.running.iter().filter(|((system, _), _)| *system == pair.target.id);
+    if let Some((_, running)) = running.find(|((_, name), _)| below(name)) {
+        let next = Words::running(running.transfer);
+        return Some(Outcome::nothing(ReplicaState::Syncing, Reason::TransferRunning, next));
+    }
+    let action = Action::FollowRename {
+        rename_from: old.name.clone(),
+        target_guid: old.properties.guid,
+        target_newest: old.newest().map(|newest| newest.guid),
+    };
+    let next = words.follows_rename(&old.name, target);
+    Some(Outcome::act(state, sender, action, next))
+}

@@ -1,0 +1,115 @@
+//! Conflicts: seen, shown, left alone for a while, over.
+
+use serde_json::{Value, json};
+
+use crate::testing::{Host, Witness};
+
+/// `nas2` has gone its own way: what both have is `s1`.
+async fn diverged() -> (Witness, Host, Host) {
+    let witness = Witness::start().await;
+    let (nas1, nas2) = witness.pair(true).await;
+    witness.report(&nas1, &[("tank", &[]), ("tank/media", &[1, 2])]).await;
+    witness.report(&nas2, &[("backup", &[]), ("backup/media", &[1, 7])]).await;
+    witness.plan().await;
+    (witness, nas1, nas2)
+}
+
+async fn list(witness: &Witness, query: &str) -> Vec<Value> {
+    witness.get(&format!("/conflicts{query}")).await.fine().as_array().unwrap().clone()
+}
+
+#[tokio::test]
+async fn a_conflict_says_what_is_only_where_and_what_can_be_done() {
+    let (witness, nas1, nas2) = diverged().await;
+    let conflicts = list(&witness, "").await;
+    assert_eq!(conflicts.len(), 1, "{conflicts:?}");
+    let conflict = &conflicts[0];
+    let text = |name: &str| conflict[name].as_str().unwrap();
+    assert_eq!((text("kind"), text("severity"), text("state")), ("diverged", "high", "open"));
+    assert_eq!((text("source"), text("source_system")), ("tank/media", "nas1"));
+    assert_eq!((text("target"), text("target_system"), text("group")), ("backup/media", "nas2", "prod"));
+    assert_eq!(conflict["suggested"], "keep_both");
+    let only = |side: &str| conflict["report"][side]["only_here"][0]["label"].clone();
+    assert_eq!((only("source"), only("target")), (json!("s2"), json!("s7")));
+    assert_eq!(conflict["report"]["last_common"]["label"], "s1");
+    assert_eq!(conflict["report"]["source"]["system"], json!(nas1.id));
+    let path = format!("/conflicts/{}", text("id"));
+    assert_eq!(witness.get(&path).await.fine(), *conflict);
+    let why = witness.get("/why?replica=backup/media@nas2").await.fine();
+    assert_eq!(why[0]["report"]["conflict"]["kind"], "diverged");
+    assert!(!why[0]["report"]["rules"].as_array().unwrap().is_empty());
+
+    // The replica follows again, and what was is kept.
+    witness.report(&nas2, &[("backup", &[]), ("backup/media", &[1, 2])]).await;
+    witness.plan().await;
+    assert_eq!(list(&witness, "").await, Vec::<Value>::new());
+    let over = list(&witness, "?state=resolved").await;
+    assert_eq!((&over[0]["id"], &over[0]["state"]), (&conflict["id"], &json!("resolved")));
+    assert!(over[0]["resolved_at"].is_string());
+    for (what, body) in [("plan", json!({ "strategy": "keep_both" })), ("ignore", json!({ "until": null }))] {
+        let late = witness.post(&format!("{path}/{what}"), body).await;
+        assert_eq!(late.refusal(), (409, "E_CONFLICT_RESOLVED".into()), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn lists_are_filtered() {
+    let (witness, _, _) = diverged().await;
+    for (query, expected) in [
+        ("?kind=diverged&severity=high&sync_group=prod&system=nas2&dataset=backup/media", 1),
+        ("?dataset=tank/media&system=nas1&limit=1", 1),
+        ("?state=all", 1),
+        ("?kind=orphaned", 0),
+        ("?severity=low", 0),
+        ("?state=resolved", 0),
+        ("?state=ignored", 0),
+        ("?dataset=tank/other", 0),
+        ("?limit=0", 0),
+    ] {
+        assert_eq!(list(&witness, query).await.len(), expected, "{query}");
+    }
+    for (query, code) in [
+        ("?kind=ill", "E_VALUE_INVALID"),
+        ("?severity=worst", "E_VALUE_INVALID"),
+        ("?state=closed", "E_VALUE_INVALID"),
+        ("?sync_group=none", "E_GROUP_NOT_FOUND"),
+        ("?system=none", "E_SYSTEM_NOT_FOUND"),
+        ("?dataset=tank/..", "E_NAME_INVALID"),
+        ("?limit=-1", "E_VALUE_INVALID"),
+    ] {
+        let reply = witness.get(&format!("/conflicts{query}")).await;
+        assert_eq!(reply.refusal().1, code, "{query}");
+        let name = query.split('=').next().unwrap();
+        // The parser of queries names no field for a number that is none.
+        assert!(reply.fields()[0].0 == name || name == "?limit", "{query}: {:?}", reply.fields());
+    }
+    let unknown = witness.get("/conflicts/01020304-0000-7000-8000-000000000000").await;
+    assert_eq!(unknown.refusal(), (404, "E_CONFLICT_NOT_FOUND".into()));
+}
+
+#[tokio::test]
+async fn an_ignored_conflict_comes_back_when_its_time_is_up() {
+    let (witness, _, _) = diverged().await;
+    let conflict = list(&witness, "").await.remove(0);
+    let path = format!("/conflicts/{}/ignore", conflict["id"].as_str().unwrap());
+    let body = json!({ "until": "2026-01-01T01:00:00Z", "note": "moving house" });
+    let ignored = witness.post(&path, body.clone()).await.fine();
+    assert_eq!((&ignored["state"], &ignored["note"]), (&json!("ignored"), &json!("moving house")));
+    assert_eq!(ignored["ignored_by"], "key:root");
+    assert_eq!(list(&witness, "").await, Vec::<Value>::new());
+    assert_eq!(list(&witness, "?limit=1").await, Vec::<Value>::new());
+    assert_eq!(list(&witness, "?state=ignored").await.len(), 1);
+    let audit = witness.state.store.audit(1).await.unwrap().remove(0).entry;
+    assert_eq!((audit.action.as_str(), &audit.detail["note"]), ("conflict.ignore", &json!("moving house")));
+
+    let heard = witness.post(&path, json!({ "until": null })).await.fine();
+    assert_eq!((&heard["state"], &heard["note"]), (&json!("open"), &Value::Null));
+    witness.post(&path, body.clone()).await.fine();
+    witness.advance(3601);
+    assert_eq!(list(&witness, "").await.len(), 1, "the hour is over");
+    let late = witness.post(&path, body).await;
+    assert_eq!(late.fields(), [("/until".to_owned(), "E_VALUE_RANGE".to_owned())]);
+    let long =
+        witness.post(&path, json!({ "until": "2027-01-01T00:00:00Z", "note": "x".repeat(2000) })).await;
+    assert_eq!(long.fields()[0].0, "/note");
+}

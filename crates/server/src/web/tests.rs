@@ -1,0 +1,173 @@
+//! Deciding from the dashboard: who may, from where, and what is asked of them.
+
+use axum::body::Body;
+use http::{Request, header};
+use serde_json::json;
+use zfs_sync_api::v1::key::Role;
+
+use crate::testing::{Reply, Witness};
+
+/// `nas2` has gone its own way: what both have is `s1`.
+async fn diverged() -> Witness {
+    let witness = Witness::start().await;
+    let (nas1, nas2) = witness.pair(false).await;
+    witness.report(&nas1, &[("tank", &[]), ("tank/media", &[1, 2])]).await;
+    witness.report(&nas2, &[("backup", &[]), ("backup/media", &[1, 7])]).await;
+    witness.plan().await;
+    witness
+}
+
+/// A browser with a session.
+struct Browser<'a> {
+    witness: &'a Witness,
+    cookie: String,
+}
+
+impl<'a> Browser<'a> {
+    async fn sign_in(witness: &'a Witness, role: Role) -> Self {
+        let key = witness.key(role.as_str(), role).await;
+        let request = Request::post("/login")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(Body::from(format!("key={key}")))
+            .unwrap();
+        let reply = witness.send(request).await;
+        let cookie = reply.headers[header::SET_COOKIE].to_str().unwrap();
+        Self { witness, cookie: cookie.split(';').next().unwrap().to_owned() }
+    }
+
+    async fn get(&self, path: &str) -> Reply {
+        let request = Request::get(path).header(header::COOKIE, &self.cookie);
+        self.witness.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    /// A form, sent from a page of this origin.
+    async fn post_from(&self, origin: Option<&str>, path: &str, form: &str) -> Reply {
+        let mut request = Request::post(path)
+            .header(header::COOKIE, &self.cookie)
+            .header(header::HOST, "witness:8000")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        if let Some(origin) = origin {
+            request = request.header(header::ORIGIN, origin);
+        }
+        self.witness.send(request.body(Body::from(form.to_owned())).unwrap()).await
+    }
+
+    async fn post(&self, path: &str, form: &str) -> Reply {
+        self.post_from(Some("http://witness:8000"), path, form).await
+    }
+
+    /// Where a form leads.
+    #[track_caller]
+    fn location(reply: &Reply) -> String {
+        assert_eq!(reply.status, 303, "{}", reply.text);
+        reply.headers[header::LOCATION].to_str().unwrap().to_owned()
+    }
+}
+
+async fn conflict(witness: &Witness) -> String {
+    let id = witness.get("/conflicts").await.fine()[0]["id"].as_str().unwrap().to_owned();
+    format!("/dashboard/conflicts/{id}")
+}
+
+#[tokio::test]
+async fn a_viewer_reads_and_decides_nothing() {
+    let witness = diverged().await;
+    let page = conflict(&witness).await;
+    let browser = Browser::sign_in(&witness, Role::Viewer).await;
+    let shown = browser.get(&page).await;
+    assert_eq!(shown.status, 200, "{}", shown.text);
+    assert!(shown.text.contains("nas2 ends with backup/media@s7"), "{}", shown.text);
+    assert!(!shown.text.contains("Show plan") && !shown.text.contains("Ignore it until"), "{}", shown.text);
+    for (path, form) in [
+        (format!("{page}/plan"), "strategy=keep_both"),
+        (format!("{page}/ignore"), "until=2027-01-01"),
+        (format!("{page}/unignore"), ""),
+        (format!("/dashboard/plans/{}/apply", uuid::Uuid::nil()), ""),
+    ] {
+        let refused = browser.post(&path, form).await;
+        assert_eq!(refused.status, 403, "{path}: {}", refused.text);
+        assert!(refused.text.contains("E_FORBIDDEN"), "{}", refused.text);
+    }
+    let nobody = witness.send(Request::get(&page).body(Body::empty()).unwrap()).await;
+    assert_eq!(nobody.headers[header::LOCATION], "/login");
+}
+
+#[tokio::test]
+async fn a_form_of_another_page_does_nothing() {
+    let witness = diverged().await;
+    let page = conflict(&witness).await;
+    let browser = Browser::sign_in(&witness, Role::Operator).await;
+    let path = format!("{page}/ignore");
+    for origin in [None, Some("null"), Some("http://witness:9000"), Some("https://elsewhere.example")] {
+        let refused = browser.post_from(origin, &path, "until=2027-01-01").await;
+        assert_eq!(refused.status, 403, "{origin:?}: {}", refused.text);
+    }
+    assert_eq!(witness.get("/conflicts").await.fine().as_array().unwrap().len(), 1, "it is not ignored");
+}
+
+#[tokio::test]
+async fn a_conflict_is_ignored_until_a_day_and_no_longer_when_asked() {
+    let witness = diverged().await;
+    let page = conflict(&witness).await;
+    let browser = Browser::sign_in(&witness, Role::Operator).await;
+    let open = browser.get("/dashboard/conflicts").await;
+    assert!(open.text.contains(r#"<span class="count">1<"#), "{}", open.text);
+    let past = browser.post(&format!("{page}/ignore"), "until=2020-01-01&note=").await;
+    assert_eq!(past.status, 422, "{}", past.text);
+    let ignored = browser.post(&format!("{page}/ignore"), "until=2026-03-01&note=Anna+knows").await;
+    assert_eq!(Browser::location(&ignored), page);
+    let shown = browser.get(&page).await.text;
+    assert!(shown.contains("Ignored until 2026-03-01 00:00 UTC by key:operator: Anna knows"), "{shown}");
+    let list = browser.get("/dashboard/conflicts").await.text;
+    assert!(list.contains("No conflict waits for you") && !list.contains(r#"class="count""#), "{list}");
+    for filter in ["ignored", "all"] {
+        let list = browser.get(&format!("/dashboard/conflicts?state={filter}")).await.text;
+        assert!(list.contains(&page), "{filter}: {list}");
+    }
+    let asked = browser.post(&format!("{page}/unignore"), "").await;
+    assert_eq!(Browser::location(&asked), page);
+    assert!(browser.get("/dashboard/conflicts").await.text.contains(&page));
+    let audit = witness.state.store.audit(10).await.unwrap();
+    let actions: Vec<&str> = audit.iter().map(|row| row.entry.action.as_str()).collect();
+    assert!(actions.contains(&"conflict.ignore") && actions.contains(&"conflict.unignore"), "{actions:?}");
+}
+
+#[tokio::test]
+async fn a_plan_is_applied_under_the_name_of_whoever_signed_in_and_with_the_datasets_name() {
+    let witness = diverged().await;
+    let page = conflict(&witness).await;
+    let browser = Browser::sign_in(&witness, Role::Operator).await;
+    let plan = Browser::location(&browser.post(&format!("{page}/plan"), "strategy=rollback_target").await);
+    let shown = browser.get(&plan).await.text;
+    assert!(shown.contains("backup/media@s7") && shown.contains("Destroy and apply"), "{shown}");
+    for form in ["", "name=", "name=tank/media"] {
+        let refused = browser.post(&format!("{plan}/apply"), form).await;
+        assert_eq!(Browser::location(&refused), format!("{plan}?refused=name"), "{form}");
+    }
+    let id = plan.rsplit('/').next().unwrap();
+    assert_eq!(witness.get(&format!("/plans/{id}")).await.fine()["applied_at"], json!(null));
+    let applied = browser.post(&format!("{plan}/apply"), "name=+backup%2Fmedia+").await;
+    assert_eq!(Browser::location(&applied), page);
+    assert_eq!(witness.get(&format!("/plans/{id}")).await.fine()["applied_by"], "key:operator");
+    let shown = browser.get(&page).await.text;
+    assert!(shown.contains("Decided by key:operator"), "{shown}");
+    // Pressed twice.
+    let again = browser.post(&format!("{plan}/apply"), "name=backup/media").await;
+    assert_eq!(Browser::location(&again), plan);
+    assert!(browser.get(&plan).await.text.contains("by key:operator"));
+}
+
+#[tokio::test]
+async fn what_can_not_be_used_says_why() {
+    let witness = diverged().await;
+    let page = conflict(&witness).await;
+    let browser = Browser::sign_in(&witness, Role::Admin).await;
+    let shown = browser.get(&page).await.text;
+    assert!(shown.contains("Not possible here:"), "two members have no majority: {shown}");
+    let refused = browser.post(&format!("{page}/plan"), "strategy=use_majority").await;
+    assert_eq!(refused.status, 409, "{}", refused.text);
+    assert!(refused.text.contains("E_STRATEGY_REFUSED"), "{}", refused.text);
+    let unknown = browser.get(&format!("/dashboard/conflicts/{}", uuid::Uuid::nil())).await;
+    assert_eq!(unknown.status, 404);
+    assert!(unknown.text.contains("E_CONFLICT_NOT_FOUND"), "{}", unknown.text);
+}

@@ -1,0 +1,40 @@
+//! What agents and the witness say to each other.
+
+use zfs_sync_api::v1::agent::{InventoryAnswer, InventoryReport, LeasedTransfer, TransferResult};
+use zfs_sync_core::ids::TransferId;
+
+#[derive(Clone, Debug)]
+pub(super) enum Request {
+    Hello,
+    Report {
+        report: InventoryReport,
+        /// When the host was looked at; the real one does not say, and nothing but checks uses it.
+        looked_at: u64,
+    },
+    Lease {
+        max: usize,
+    },
+    Progress {
+        transfer: TransferId,
+        generation: u64,
+    },
+    Result {
+        transfer: TransferId,
+        result: TransferResult,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Answer {
+    Hello,
+    Report(InventoryAnswer),
+    Lease {
+        leased: Vec<LeasedTransfer>,
+        report_now: bool,
+    },
+    Progress {
+        lost: bool,
+    },
+    /// Heard, or refused for good.
+    Result,
+}
