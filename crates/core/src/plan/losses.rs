@@ -112,7 +112,7 @@ impl Look<'_> {
         };
         let others = input.holders.get(&lost);
         // The first of all that have it keeps it.
-        let keeps = |other: &SystemId| *other < step.target_system;
+        let keeps = |other: &SystemId| *other < step.target_system && !input.is_doomed(*other, lost);
         let elsewhere = others.is_some_and(|others| others.iter().any(keeps))
             || input.systems.iter().any(|(id, view)| keeps(id) && holds((id, view)));
         self.demand(by_person || elsewhere, GUARDED);

@@ -46,6 +46,8 @@ pub struct Running {
     pub target: DatasetName,
     /// True when it renames that dataset, so that nothing can be received below it meanwhile.
     pub renames: bool,
+    /// The snapshots that it destroys there: copies that nobody else may rely on.
+    pub destroys: Vec<Guid>,
 }
 
 /// How a target that does not follow makes room.
@@ -105,6 +107,17 @@ pub struct Input<'a> {
     pub holders: &'a BTreeMap<Guid, BTreeSet<SystemId>>,
     /// For the names of datasets that are set aside, and for ages.
     pub now: Timestamp,
+}
+
+impl Input<'_> {
+    /// True when a copy is about to be destroyed: by a transfer under way, or because a person has approved it.
+    pub(super) fn is_doomed(&self, system: SystemId, guid: Guid) -> bool {
+        let by_transfer =
+            |running: &Running| running.target_system == system && running.destroys.contains(&guid);
+        let by_decision =
+            |decision: &Decision| decision.targets.contains(&system) && decision.may_destroy.contains(&guid);
+        self.running.iter().any(by_transfer) || self.decisions.iter().any(by_decision)
+    }
 }
 
 /// Snapshot names that a report lists.

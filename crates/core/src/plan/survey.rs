@@ -220,14 +220,16 @@ impl<'a> Survey<'a> {
         }
     }
 
-    /// Fresh members and other systems that hold a snapshot of this pair's lineage, the target itself left out.
+    /// Fresh members and other systems that hold a snapshot of this pair's lineage and are not about to lose it, the target itself left
+    /// out.
     pub(super) fn other_holders(&self, pair: &Pair<'a>, guid: Guid) -> BTreeSet<SystemId> {
         let known = self.input.holders.get(&guid).into_iter().flatten().copied();
         let members = self.members_of(pair.home).into_iter().filter(|member| {
             let holds = self.dataset_on(pair.home, &pair.dataset, *member);
             self.side(*member).fresh && holds.is_some_and(|dataset| dataset.snapshot(guid).is_some())
         });
-        known.chain(members).filter(|id| *id != pair.target.id).collect()
+        let stays = |id: &SystemId| *id != pair.target.id && !self.input.is_doomed(*id, guid);
+        known.chain(members).filter(stays).collect()
     }
 
     /// True when a system that comes before this one in a fixed order has the snapshot. Of all systems that have it, the first keeps it,

@@ -267,6 +267,7 @@ impl Fleet {
             target_system: self.named(system),
             target: target.parse().unwrap(),
             renames: words.contains(&"renames"),
+            destroys: Vec::new(),
         });
     }
 

@@ -51,7 +51,13 @@ fn reported<'a>(fleet: &'a mut Fleet, number: usize, name: &str) -> &'a mut Data
 fn run(fleet: &mut Fleet, target: &str) {
     let transfer = TransferId::from_uuid(uuid::Uuid::from_u128(1));
     let target = target.parse().unwrap();
-    fleet.running.push(Running { transfer, target_system: system_id(2), target, renames: false });
+    fleet.running.push(Running {
+        transfer,
+        target_system: system_id(2),
+        target,
+        renames: false,
+        destroys: vec![],
+    });
 }
 
 type Tamper = fn(&mut Fleet, &mut Plan);

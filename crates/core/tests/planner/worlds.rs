@@ -210,6 +210,7 @@ pub(crate) fn any_fleet() -> impl Strategy<Value = Fleet> {
                 target_system: system_id(system),
                 target: target.parse().unwrap(),
                 renames,
+                destroys: Vec::new(),
             };
             fleet.running = running.into_iter().map(run).collect();
             fleet.decisions = decisions;

@@ -17,7 +17,7 @@ use zfs_sync_core::{
     },
     time::Timestamp,
 };
-use zfs_sync_store::ReplicaFilter;
+use zfs_sync_store::{ReplicaFilter, TransferFilter};
 
 use super::{Fleet, decisions::decisions};
 use crate::{error::Answer, state::AppState};
@@ -122,8 +122,12 @@ impl Facts {
             .filter(|guid| seen.get(guid).is_none_or(|count| *count < everywhere))
             .collect();
         let mut holders = state.store.holders(&asked).await?;
-        for systems in holders.values_mut() {
-            systems.retain(|system| fleet.is_fresh(state, *system));
+        if holders.is_empty() {
+            return Ok(holders);
+        }
+        let doomed = doomed(state).await?;
+        for (guid, systems) in &mut holders {
+            systems.retain(|system| fleet.is_fresh(state, *system) && !doomed.contains(&(*system, *guid)));
         }
         Ok(holders)
     }
@@ -155,6 +159,23 @@ impl Facts {
             (plan, report, violations)
         })
     }
+}
+
+/// Copies that some group is about to destroy, by a transfer under way or because a person has approved it: nobody may rely on them.
+async fn doomed(state: &AppState) -> Answer<BTreeSet<(SystemId, Guid)>> {
+    let unfinished = TransferFilter { unfinished: Some(true), ..TransferFilter::default() };
+    let mut doomed = BTreeSet::new();
+    for row in state.store.transfers(&unfinished).await? {
+        doomed.extend(row.step.action.destroys().iter().map(|lost| (row.target_system, lost.guid)));
+    }
+    for row in state.store.groups().await? {
+        for decision in decisions(state, row.group.id).await? {
+            for target in &decision.targets {
+                doomed.extend(decision.may_destroy.iter().map(|guid| (*target, *guid)));
+            }
+        }
+    }
+    Ok(doomed)
 }
 
 type Inventories = BTreeMap<SystemId, Option<Arc<Inventory>>>;

@@ -167,7 +167,14 @@ fn stale_words(row: &TransferRow, times: usize, next_at: Timestamp) -> Waiting {
 
 fn running(row: &TransferRow) -> Running {
     let renames = matches!(row.step.action, Action::SetAside { .. } | Action::FollowRename { .. });
-    Running { transfer: row.id, target_system: row.target_system, target: row.target.clone(), renames }
+    let destroys = row.step.action.destroys().iter().map(|lost| lost.guid).collect();
+    Running {
+        transfer: row.id,
+        target_system: row.target_system,
+        target: row.target.clone(),
+        renames,
+        destroys,
+    }
 }
 
 /// When the member whose report is the oldest has reported; `None` where one never has.

@@ -195,6 +195,14 @@ impl Witness {
         })
     }
 
+    /// True when some group is about to destroy this copy.
+    fn is_doomed(&self, system: SystemId, guid: Guid) -> bool {
+        let decided = self.groups.iter().flat_map(|kept| &kept.decisions);
+        decided
+            .into_iter()
+            .any(|decision| decision.targets.contains(&system) && decision.may_destroy.contains(&guid))
+    }
+
     /// Who in the whole fleet has what this group's policy might destroy.
     fn holders(&self, index: usize, now: Timestamp) -> BTreeMap<Guid, BTreeSet<SystemId>> {
         let group = &self.groups[index].group;
@@ -209,6 +217,9 @@ impl Witness {
         }
         for (id, known) in self.systems.iter().filter(|(_, known)| known.is_fresh(now)) {
             for snapshot in known.inventory.datasets.values().flat_map(|dataset| &dataset.snapshots) {
+                if self.is_doomed(*id, snapshot.guid) {
+                    continue;
+                }
                 if let Some(systems) = holders.get_mut(&snapshot.guid) {
                     systems.insert(*id);
                 }
@@ -336,6 +347,7 @@ fn running(transfer: &Transfer) -> Running {
         target_system: transfer.step.target_system,
         target: transfer.step.target.clone(),
         renames,
+        destroys: transfer.step.action.destroys().iter().map(|lost| lost.guid).collect(),
     }
 }
 
