@@ -3,21 +3,21 @@
 //! # What is real
 //!
 //! The scanner, the reports, the ledger and the engine of the agent; the planner and its invariants; ZFS in memory, with its text, its
-//! refusals, its streams and its resume tokens. A model stands in for the witness's database and HTTP ([`witness`]), for the network and
+//! refusals, its streams and its resume tokens. A model stands in for the witness's database and HTTP (`witness`), for the network and
 //! for the agent's loops.
 //!
 //! # Time
 //!
 //! Virtual. Everything that happens is an event with a moment; the earliest is next, and of one moment the one that was thought of first.
-//! An execution stops before each of its commands ([`gate`]) and goes on by an event of its own, so that anything may happen between any
+//! An execution stops before each of its commands (`gate`) and goes on by an event of its own, so that anything may happen between any
 //! two of them: its process dies there (the future is dropped, as a crash would), the way to the other host breaks, an operator acts on
 //! the same dataset. A stream moves within one event, whole or up to a cut at a byte that the seed chose.
 //!
 //! # What is checked
 //!
-//! After every event that could change a pool ([`truth`]): no snapshot is gone but by an operator's hand or because the step that ran listed
+//! After every event that could change a pool (`truth`): no snapshot is gone but by an operator's hand or because the step that ran listed
 //! it, and by a policy alone never the last copy; one GUID has one content everywhere. Of every plan: `plan::check`, and that planning a
-//! dataset alone says the same as planning everything. When faults and people have stopped ([`quiet`]): everything is in sync or in a
+//! dataset alone says the same as planning everything. When faults and people have stopped (`quiet`): everything is in sync or in a
 //! stated conflict, nothing of ours is left over.
 //!
 //! One seed is one history: a failure says which, and prints what happened.
