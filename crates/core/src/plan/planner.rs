@@ -92,7 +92,7 @@ pub struct Input<'a> {
     pub group: &'a SyncGroup,
     /// Members; one that is missing here counts as never reported.
     pub systems: &'a BTreeMap<SystemId, SystemView<'a>>,
-    /// The logical datasets to plan; `None` for all. Inventories may be restricted to what [`super::needed`] names then.
+    /// The logical datasets to plan; `None` for all. Inventories may be restricted to what [`super::needed()`] names then.
     pub scope: Option<&'a BTreeSet<DatasetName>>,
     /// Transfers under way.
     pub running: &'a [Running],
