@@ -176,9 +176,21 @@ fn resident() -> u64 {
     text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096
 }
 
+/// Says what the plans of a hundred systems take up.
+fn memory() {
+    let fleet = Fleet::new(100);
+    let before = resident();
+    let kept: Vec<Report> = (0..fleet.groups.len()).map(|pair| fleet.plan(pair, None)).collect();
+    let replicas: usize = kept.iter().map(|report| report.replicas.len()).sum();
+    let bytes = resident().saturating_sub(before) / u64::try_from(replicas).expect("small");
+    println!("memory of a plan: {bytes} bytes a replica, beside the inventories ({replicas} replicas)");
+}
+
 fn main() {
     let full = std::env::var_os("ZFS_SYNC_BENCH_FULL").is_some();
     let sizes: &[u64] = if full { &[10, 100, 1000] } else { &[10, 100] };
+    // First, while no memory that was given back can be taken again unnoticed.
+    memory();
     let mut failed = false;
     let mut first: Option<(Duration, Duration)> = None;
     println!("systems  snapshots    one changed dataset  whole plan, per replica");
@@ -201,11 +213,5 @@ fn main() {
             failed = true;
         }
     }
-    let fleet = Fleet::new(100);
-    let before = resident();
-    let kept: Vec<Report> = (0..fleet.groups.len()).map(|pair| fleet.plan(pair, None)).collect();
-    let replicas: usize = kept.iter().map(|report| report.replicas.len()).sum();
-    let bytes = resident().saturating_sub(before) / u64::try_from(replicas).expect("small");
-    println!("memory of a plan: {bytes} bytes a replica, beside the inventories ({replicas} replicas)");
     std::process::exit(i32::from(failed));
 }
