@@ -41,22 +41,9 @@ impl Look<'_> {
 
     /// True when a person has decided it.
     fn is_decided(&self, decision: &Decision, subject: &Subject<'_>) -> bool {
-        let step = self.step;
-        let listed = || step.action.destroys().iter().all(|lost| decision.may_destroy.contains(&lost.guid));
         decision.home == subject.home
             && decision.dataset == subject.logical
-            && decision.targets.contains(&step.target_system)
-            && match &step.action {
-                Action::SetAside { target_guid, .. } => {
-                    decision.may_move.get(&step.target_system) == Some(target_guid)
-                }
-                Action::RollBack { discards, .. } => {
-                    let approved = decision.may_discard.get(&step.target_system).copied().unwrap_or(0);
-                    listed() && *discards <= approved
-                }
-                Action::DestroySnapshots { .. } => listed(),
-                Action::Send(_) | Action::FollowRename { .. } => true,
-            }
+            && decision.approves(self.step.target_system, &self.step.action)
     }
 
     /// True when the group's policy asks for it by itself.

@@ -85,6 +85,22 @@ pub struct Decision {
     pub may_move: BTreeMap<SystemId, Guid>,
 }
 
+impl Decision {
+    /// True when it allows this on the target's dataset: exactly what was listed, and no byte more.
+    pub fn approves(&self, target: SystemId, action: &Action) -> bool {
+        let listed = || action.destroys().iter().all(|lost| self.may_destroy.contains(&lost.guid));
+        self.targets.contains(&target)
+            && match action {
+                Action::SetAside { target_guid, .. } => self.may_move.get(&target) == Some(target_guid),
+                Action::RollBack { discards, .. } => {
+                    listed() && *discards <= self.may_discard.get(&target).copied().unwrap_or(0)
+                }
+                Action::DestroySnapshots { .. } => listed(),
+                Action::Send(_) | Action::FollowRename { .. } => true,
+            }
+    }
+}
+
 /// Everything a plan is made from.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {

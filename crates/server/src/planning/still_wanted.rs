@@ -4,7 +4,7 @@ use zfs_sync_core::{
     group::{Profile, Strategy, SyncGroup},
     ids::SystemId,
     name::DatasetName,
-    plan::{Action, Decision, MakeRoom, Step},
+    plan::{Action, Decision, Step},
 };
 
 /// `Err` says in words why the step must not start any more.
@@ -26,14 +26,15 @@ pub(crate) fn still_wanted(
     let Some((home, dataset)) = meant(group, step) else {
         return Err("the group no longer selects the dataset, or maps it to another name now");
     };
-    let decision = decisions.iter().find(|decision| {
+    let decided = |decision: &&Decision| {
         decision.home == home && decision.dataset == dataset && decision.targets.contains(&step.target_system)
-    });
+    };
+    let decisions: Vec<&Decision> = decisions.iter().filter(decided).collect();
     let receives = group.edges().iter().any(|edge| edge.home == home && edge.target == step.target_system);
-    if decision.is_none() && !receives {
+    if decisions.is_empty() && !receives {
         return Err("data flows the other way in the group now");
     }
-    if approved(group, decision, step) {
+    if approved(group, &decisions, step) {
         Ok(())
     } else {
         Err("nobody asks for this any more: the decision was withdrawn, or the group's policy changed")
@@ -54,27 +55,16 @@ fn meant(group: &SyncGroup, step: &Step) -> Option<(SystemId, DatasetName)> {
 }
 
 /// What makes room or destroys needs somebody's word for as long as it has not started.
-fn approved(group: &SyncGroup, decision: Option<&Decision>, step: &Step) -> bool {
+fn approved(group: &SyncGroup, decisions: &[&Decision], step: &Step) -> bool {
     let policy = group.on_divergence.strategy();
-    match &step.action {
-        Action::Send(_) => true,
-        Action::FollowRename { .. } => group.follow_renames,
+    let by_policy = match &step.action {
+        Action::Send(_) => return true,
+        // Nobody decides that for one replica.
+        Action::FollowRename { .. } => return group.follow_renames,
         // Policies that would roll back set aside where nothing is common.
-        Action::SetAside { target_guid, .. } => {
-            decision.is_some_and(|decision| {
-                decision.how != MakeRoom::RollBackOnly
-                    && decision.may_move.get(&step.target_system).is_none_or(|guid| guid == target_guid)
-            }) || policy.is_some()
-        }
-        Action::RollBack { destroys, .. } => {
-            decision
-                .is_some_and(|decision| destroys.iter().all(|lost| decision.may_destroy.contains(&lost.guid)))
-                || group.allow_destroy && policy.is_some_and(Strategy::is_destructive)
-        }
-        Action::DestroySnapshots { destroys, .. } => {
-            decision
-                .is_some_and(|decision| destroys.iter().all(|lost| decision.may_destroy.contains(&lost.guid)))
-                || group.allow_destroy && group.mirror_deletes.is_some()
-        }
-    }
+        Action::SetAside { .. } => policy.is_some(),
+        Action::RollBack { .. } => group.allow_destroy && policy.is_some_and(Strategy::is_destructive),
+        Action::DestroySnapshots { .. } => group.allow_destroy && group.mirror_deletes.is_some(),
+    };
+    by_policy || decisions.iter().any(|decision| decision.approves(step.target_system, &step.action))
 }
