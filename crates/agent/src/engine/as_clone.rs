@@ -8,7 +8,7 @@ use zfs_sync_api::codes::ErrorCode;
 use zfs_sync_core::{
     inventory::{Dataset, PartialReceive, Snapshot},
     name::SnapshotName,
-    plan::{Base, Origin, Point, Send, Step, TargetOrigin},
+    plan::{Base, Point, Send, Step, TargetOrigin},
 };
 use zfs_sync_zfs::inventory::read_one;
 
@@ -43,14 +43,6 @@ impl Origins {
             origins.target = found.map(|(dataset, _)| dataset);
         }
         Ok(origins)
-    }
-
-    /// What `source` is a clone of, as the planner's comparison takes it.
-    pub(super) fn of<'a>(&'a self, source: &Dataset) -> Option<Origin<'a>> {
-        let (name, label) = source.properties.origin.as_deref()?.split_once('@')?;
-        let dataset = self.source.as_ref().filter(|dataset| dataset.name.as_str() == name)?;
-        let snapshot = dataset.snapshots.iter().find(|snapshot| snapshot.label.as_str() == label)?;
-        Some(Origin { dataset: &dataset.name, snapshot })
     }
 }
 

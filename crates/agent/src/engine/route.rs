@@ -4,7 +4,7 @@ use zfs_sync_api::codes::ErrorCode;
 use zfs_sync_core::{
     inventory::{Dataset, PartialReceive, Snapshot},
     name::SnapshotName,
-    plan::{Base, Point, Relation, Send, Step, compare_with_origin},
+    plan::{Base, Point, Relation, Send, Step, compare},
     size::ByteCount,
 };
 
@@ -54,10 +54,16 @@ pub(super) fn choose(step: &Step, send: &Send, view: &View, origins: &Origins) -
     if newest.map(|snapshot| snapshot.guid) != send.target_newest {
         return Err(Failure::stale(format!("{} has {} now", step.target, newest_in_words(newest))));
     }
-    if let Some(origin) = &send.target_origin {
-        return as_clone::choose(step, send, origin, view, source, origins);
+    match (&send.target_origin, &send.base) {
+        (Some(origin), _) => return as_clone::choose(step, send, origin, view, source, origins),
+        // `zfs receive` takes what starts from another dataset's snapshot only into a dataset that begins as a clone.
+        (None, Some(Base::Origin { dataset, .. })) => {
+            let detail = format!("what starts from {dataset} can not go into {} as it is", step.target);
+            return Err(Failure::new(ErrorCode::PlanUnsafe, detail));
+        }
+        (None, _) => {}
     }
-    let comparison = compare_with_origin(source, origins.of(source), target);
+    let comparison = compare(source, target);
     let partial = target.and_then(|target| target.properties.partial.as_ref());
     if let (Relation::Resumable { base, to }, Some(partial)) = (&comparison.relation, partial)
         && is_of_source(step, partial)
@@ -185,11 +191,6 @@ fn check_order(step: &Step, source: &Dataset, base: &Base, to: &Snapshot) -> Res
     match base {
         Base::Bookmark(_) if source.snapshots.iter().any(|snapshot| between(&snapshot)) => {
             let detail = format!("of the common snapshot of {} only a bookmark is left", step.source);
-            Err(Failure::stale(detail))
-        }
-        // `-I` takes a snapshot of the dataset itself.
-        Base::Origin { dataset, .. } if source.snapshots.iter().any(|snapshot| between(&snapshot)) => {
-            let detail = format!("the common snapshot of {} is in {dataset} now", step.source);
             Err(Failure::stale(detail))
         }
         Base::Bookmark(_) | Base::Origin { .. } | Base::Snapshot(_) => Ok(()),

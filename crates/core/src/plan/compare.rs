@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{
-    origin::Origin,
     reason::Reason,
     step::{Base, Point},
 };
@@ -101,11 +100,10 @@ pub struct Comparison {
 struct Known<'a> {
     snapshots: HashMap<Guid, &'a Snapshot>,
     bookmarks: HashMap<Guid, Point>,
-    origin: Option<Origin<'a>>,
 }
 
 impl<'a> Known<'a> {
-    fn new(source: &'a Dataset, origin: Option<Origin<'a>>) -> Self {
+    fn new(source: &'a Dataset) -> Self {
         // Backwards, so that the first of several bookmarks of one snapshot stands.
         Self {
             snapshots: source.snapshots.iter().rev().map(|snapshot| (snapshot.guid, snapshot)).collect(),
@@ -115,45 +113,27 @@ impl<'a> Known<'a> {
                 .rev()
                 .map(|bookmark| (bookmark.guid, bookmark.into()))
                 .collect(),
-            origin,
         }
     }
 
     fn base(&self, guid: Guid) -> Option<Base> {
         match self.snapshots.get(&guid) {
             Some(snapshot) => Some(Base::Snapshot((*snapshot).into())),
-            None => self
-                .bookmarks
-                .get(&guid)
-                .cloned()
-                .map(Base::Bookmark)
-                .or_else(|| self.origin.filter(|origin| origin.snapshot.guid == guid).map(base_on)),
+            None => self.bookmarks.get(&guid).cloned().map(Base::Bookmark),
         }
     }
 
     fn has(&self, guid: Guid) -> bool {
-        self.snapshots.contains_key(&guid)
-            || self.bookmarks.contains_key(&guid)
-            || self.origin.is_some_and(|origin| origin.snapshot.guid == guid)
+        self.snapshots.contains_key(&guid) || self.bookmarks.contains_key(&guid)
     }
 }
 
-fn base_on(origin: Origin<'_>) -> Base {
-    Base::Origin { dataset: origin.dataset.clone(), point: origin.snapshot.into() }
-}
-
 /// Compares a source dataset with what its target has.
+///
+/// What the source is a clone of is no base: a stream from a snapshot of another dataset begins a new one, and `zfs receive` takes it for
+/// nothing else ("destination exists", OpenZFS 2.1 to 2.3). So a target whose snapshots a `zfs promote` moved away on the source has
+/// nothing in common with it any more.
 pub fn compare(source: &Dataset, target: Option<&Dataset>) -> Comparison {
-    compare_with_origin(source, None, target)
-}
-
-/// The same for a source that may be a clone: a target whose newest snapshot is the clone's origin can go on from there. So it is after a
-/// `zfs promote`, which moves snapshots from one dataset to another.
-pub fn compare_with_origin(
-    source: &Dataset,
-    origin: Option<Origin<'_>>,
-    target: Option<&Dataset>,
-) -> Comparison {
     let Some(target) = target else {
         return Comparison {
             gaps: 0,
@@ -165,7 +145,7 @@ pub fn compare_with_origin(
             dead_partial: None,
         };
     };
-    let known = Known::new(source, origin);
+    let known = Known::new(source);
     let common = target.snapshots.iter().rev().find_map(|snapshot| known.base(snapshot.guid));
     let newer: Vec<&Snapshot> = match &common {
         Some(base) => newer_than(source, base),

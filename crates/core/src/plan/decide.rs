@@ -154,9 +154,10 @@ fn by_circumstances<'a>(
         return heads.fold(outcome, Outcome::note);
     }
     if !trace.holds("the source's report is fresh", pair.source.fresh) {
-        return instead(survey, pair, target, words, trace).unwrap_or_else(|| {
-            blocked(ReplicaState::Unknown, Reason::AgentOffline, Words::offline(&pair.source))
-        });
+        // Whoever has decided has named whom to follow.
+        let other = pair.decision.is_none().then(|| instead(survey, pair, target, words, trace)).flatten();
+        let offline = || blocked(ReplicaState::Unknown, Reason::AgentOffline, Words::offline(&pair.source));
+        return other.unwrap_or_else(offline);
     }
     let (Some(source), Some(comparison)) = (pair.source_dataset, &pair.comparison) else {
         trace.holds("the member before it has the dataset", false);

@@ -29,8 +29,28 @@ impl Candidate<'_> {
     }
 
     /// Bookmarks count: whoever has one had the snapshot.
-    fn contains(&self, other: &Candidate<'_>) -> bool {
+    fn has_the_head_of(&self, other: &Candidate<'_>) -> bool {
         other.head().is_none_or(|head| self.known.contains(&head))
+    }
+}
+
+/// Who goes beyond whom: `(a, b)` where what `b` has is the beginning of what `a` has. It need not have `b`'s newest snapshot itself, which
+/// may be missing in between: having that of one that has it tells as much.
+fn contained(candidates: &[Candidate<'_>]) -> BTreeSet<(SystemId, SystemId)> {
+    let pairs = |one| candidates.iter().map(move |other| (one, other));
+    let direct = candidates.iter().flat_map(pairs).filter(|(one, other)| one.has_the_head_of(other));
+    let mut contained: BTreeSet<(SystemId, SystemId)> =
+        direct.map(|(one, other)| (one.id, other.id)).collect();
+    loop {
+        let through = |(one, other): &(SystemId, SystemId)| {
+            let beyond_other = candidates.iter().filter(|third| contained.contains(&(*other, third.id)));
+            beyond_other.map(|third| (*one, third.id)).collect::<Vec<_>>()
+        };
+        let more: BTreeSet<(SystemId, SystemId)> = contained.iter().flat_map(through).collect();
+        if more.is_subset(&contained) {
+            return contained;
+        }
+        contained.extend(more);
     }
 }
 
@@ -54,7 +74,9 @@ pub(super) fn elect(survey: &Survey<'_>, home: SystemId, dataset: &DatasetName) 
     if candidates.is_empty() {
         return Election::Nobody;
     }
-    let contains_all = |candidate: &&Candidate<'_>| candidates.iter().all(|other| candidate.contains(other));
+    let contained = contained(&candidates);
+    let contains = |one: &Candidate<'_>, other: &Candidate<'_>| contained.contains(&(one.id, other.id));
+    let contains_all = |candidate: &&Candidate<'_>| candidates.iter().all(|other| contains(candidate, other));
     // Among equals: who is being written, since it will have the next snapshot; who can be asked; the hub; and then any fixed one.
     let rank = |candidate: &&Candidate<'_>| {
         (
@@ -70,7 +92,7 @@ pub(super) fn elect(survey: &Survey<'_>, home: SystemId, dataset: &DatasetName) 
     }
     // A history that no other one goes beyond. Several members may have the same one.
     let is_beyond = |other: &Candidate<'_>, candidate: &Candidate<'_>| {
-        other.contains(candidate) && !candidate.contains(other)
+        contains(other, candidate) && !contains(candidate, other)
     };
     let farthest = |candidate: &&Candidate<'_>| !candidates.iter().any(|other| is_beyond(other, candidate));
     // Who is written to, and who is heard of, changes by the minute. Who stands for the rest must not, or those that are behind would

@@ -2,6 +2,7 @@
 
 use super::{
     compare::{Comparison, Relation},
+    origin::origin_of,
     pair::{Pair, Side},
     report::Fact,
     step::Point,
@@ -65,6 +66,7 @@ fn between(survey: &Survey<'_>, pair: &Pair<'_>, comparison: &Comparison, resume
         Some(point) => texts.push(common(pair, target, point, comparison.common_is_bookmark)),
         None if !target.snapshots.is_empty() && !source.snapshots.is_empty() => {
             texts.push("no snapshot is on both sides".to_owned());
+            texts.extend(moved_by_promotion(pair, source, target));
         }
         None => {}
     }
@@ -135,6 +137,17 @@ fn common(pair: &Pair<'_>, target: &Dataset, point: &Point, is_bookmark: bool) -
     } else {
         format!("newest common snapshot: @{} on {source}, called @{there} on {target}", point.label)
     }
+}
+
+/// Where the snapshots went that both sides had: a promoted clone takes them over, up to its origin.
+fn moved_by_promotion(pair: &Pair<'_>, source: &Dataset, target: &Dataset) -> Option<String> {
+    // Of a replica that is a clone, the origin may be outside of the group, and is not looked at.
+    let origin = origin_of(pair.source.inventory, source).filter(|_| pair.source.id == pair.home)?;
+    let there = target.snapshot(origin.snapshot.guid)?;
+    Some(format!(
+        "{} is a clone of {}@{} now, which is @{} on {}: `zfs promote` moved it, and what is sent from there can only begin a new dataset",
+        source.name, origin.dataset, origin.snapshot.label, there.label, pair.target.name
+    ))
 }
 
 fn labels(labels: &[Label]) -> String {

@@ -5,7 +5,6 @@
 use std::collections::BTreeSet;
 
 use super::{
-    origin::origin_of,
     planner::{Input, SystemView},
     step::{Action, Base, Plan, Send, Step, TargetOrigin},
 };
@@ -113,13 +112,23 @@ impl<'a> Look<'a> {
         };
         let classic = group.homes().into_iter().map(|home| (home, step.source.clone()));
         let classic = classic.filter(|_| group.profile == Profile::Classic);
-        let mut meant =
-            group.homes().into_iter().flat_map(of_home).chain(classic).filter(|(home, logical)| {
+        let mut meant: Vec<(SystemId, DatasetName)> = group
+            .homes()
+            .into_iter()
+            .flat_map(of_home)
+            .chain(classic)
+            .filter(|(home, logical)| {
                 group.selects(logical)
                     && group.name_on(*home, logical, step.source_system).as_ref() == Ok(&step.source)
-            });
+            })
+            .collect();
+        // Where two names map to one, it is the one that there is.
+        meant.sort_by_key(|(home, logical)| {
+            let inventory = input.systems.get(home).and_then(|view| view.inventory);
+            !inventory.is_some_and(|inventory| inventory.datasets.contains_key(logical))
+        });
         let edges = group.edges();
-        let meant = meant.find(|(home, logical)| {
+        let meant = meant.into_iter().find(|(home, logical)| {
             let to_target = |source: SystemId| {
                 edges.iter().any(|edge| {
                     edge.home == *home && edge.source == source && edge.target == step.target_system
@@ -183,17 +192,12 @@ impl<'a> Look<'a> {
     fn data(&mut self, plan: &Plan, input: &Input<'_>, source: &Inventory, target: &Inventory) {
         let step = self.step;
         let existing = target.datasets.get(&step.target);
-        let on_source_system = source;
         let Some(source) = source.datasets.get(&step.source) else {
             self.demand(false, DIRECTION);
             return;
         };
-        // By snapshot, by bookmark, or by what it is a clone of.
         let proves = |source: &Dataset, guid: Guid| {
-            source.snapshot(guid).is_some()
-                || source.bookmarks.iter().any(|bookmark| bookmark.guid == guid)
-                || origin_of(Some(on_source_system), source)
-                    .is_some_and(|origin| origin.snapshot.guid == guid)
+            source.snapshot(guid).is_some() || source.bookmarks.iter().any(|bookmark| bookmark.guid == guid)
         };
         match &step.action {
             Action::Send(send) => {
@@ -274,7 +278,10 @@ impl<'a> Look<'a> {
             };
             let on_target = match &send.target_origin {
                 Some(origin) => target.is_none_or(&unfinished) && of_clone(origin),
-                None => target.and_then(newest) == Some(base.point().guid),
+                // A stream from another dataset's snapshot is received as a clone, and only as that.
+                None => {
+                    target.and_then(newest) == Some(base.point().guid) && !matches!(base, Base::Origin { .. })
+                }
             };
             self.demand(on_source && on_target && base.point().createtxg < send.to.createtxg, BASE);
             self.demand(matches!(base, Base::Snapshot(_)) || send.snapshots == 1, BASE);

@@ -40,11 +40,11 @@ mod step;
 mod survey;
 mod words;
 
-pub use compare::{Comparison, Relation, compare, compare_with_origin};
+pub use compare::{Comparison, Relation, compare};
 pub use conflict::{Conflict, ConflictKind, ConflictSide, Offer, Severity};
 pub use invariants::{Violation, check};
 pub use needed::{Needed, needed, origins_needed, renames_needed};
-pub use origin::{Origin, origin_of};
+
 pub use planner::{Decision, Input, MakeRoom, Running, SystemView, plan};
 pub use reason::{Reason, Warning};
 pub use report::{Fact, Remembered, ReplicaKey, ReplicaReport, ReplicaState, Report, RuleApplied};

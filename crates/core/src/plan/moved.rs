@@ -1,8 +1,8 @@
 //! Replicas whose source has another name now (F09): nothing is sent again, the replica is renamed.
 
 use super::{
-    decide::Outcome, pair::Pair, reason::Reason, report::ReplicaState, sender::Sender, step::Action,
-    survey::Survey, words::Words,
+    decide::Outcome, pair::Pair, places::ParentProblem, reason::Reason, report::ReplicaState, sender::Sender,
+    step::Action, survey::Survey, words::Words,
 };
 use crate::{inventory::Dataset, name::DatasetName};
 
@@ -57,12 +57,13 @@ pub(super) fn follow<'a>(
     if !group.follow_renames || !same_pool || !alone || !known {
         return Some(by_hand());
     }
-    let missing = target.parent().filter(|parent| pair.target.dataset(parent).is_none());
-    if let Some(parent) = missing {
-        // Where the parent comes, by a rename of its own or as a new dataset, this one goes along or follows.
-        let comes = survey.is_target(pair.home, &parent, pair.target.id);
-        let waits = || Outcome::nothing(state, Reason::DependsOnParent, words.parent_first(&parent));
-        return Some(if comes { waits() } else { by_hand() });
+    match survey.missing_parents(pair, target) {
+        Ok(missing) if missing.is_empty() => {}
+        // Where the parent comes, by a rename of its own or as a new dataset, this one goes along or follows. One that goes goes first.
+        Err(ParentProblem::NotReady(parent)) => {
+            return Some(Outcome::nothing(state, Reason::DependsOnParent, words.parent_first(&parent)));
+        }
+        Ok(_) | Err(ParentProblem::Volume(_)) => return Some(by_hand()),
     }
     // Nothing is renamed under a receive.
     let below = |running: &DatasetName| running.is_within(&old.name);

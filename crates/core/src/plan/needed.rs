@@ -84,7 +84,7 @@ pub fn origins_needed(
                 let Some((origin, _)) = origin.and_then(|origin| origin.split_once('@')) else { continue };
                 let Ok(origin) = origin.parse::<DatasetName>() else { continue };
                 if *member == home {
-                    // Also one that the group does not copy: after a promotion a replica may go on from it.
+                    // Also one that the group does not copy: after a promotion a new replica may begin with what was set aside.
                     origins.insert(origin);
                 } else {
                     origins.extend(group.logical_names(home, &origin, *member));

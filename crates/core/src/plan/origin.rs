@@ -7,15 +7,15 @@ use crate::{
 
 /// The snapshot that a dataset is a clone of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Origin<'a> {
+pub(super) struct Origin<'a> {
     /// The dataset that has it.
-    pub dataset: &'a DatasetName,
+    pub(super) dataset: &'a DatasetName,
     /// The snapshot.
-    pub snapshot: &'a Snapshot,
+    pub(super) snapshot: &'a Snapshot,
 }
 
 /// The origin of `dataset`, where its system reported it.
-pub fn origin_of<'a>(inventory: Option<&'a Inventory>, dataset: &Dataset) -> Option<Origin<'a>> {
+pub(super) fn origin_of<'a>(inventory: Option<&'a Inventory>, dataset: &Dataset) -> Option<Origin<'a>> {
     let (name, label) = dataset.properties.origin.as_deref()?.split_once('@')?;
     let name: DatasetName = name.parse().ok()?;
     let dataset = inventory?.datasets.get(&name)?;

@@ -4,8 +4,7 @@ use std::borrow::Cow;
 
 use super::{
     by_name, chain, classic,
-    compare::{Comparison, compare_with_origin},
-    origin::origin_of,
+    compare::{Comparison, compare},
     planner::{Decision, Input},
     reason::Reason,
     report::ReplicaKey,
@@ -13,7 +12,7 @@ use super::{
 };
 use crate::{
     group::{GroupMode, NoName, Profile},
-    guid::Guid,
+    guid::{Guid, Txg},
     ids::SystemId,
     inventory::{Dataset, Inventory},
     name::DatasetName,
@@ -101,8 +100,7 @@ impl<'a> Pair<'a> {
             };
             let seen = view(source_dataset);
             let seen = if group.profile == Profile::Classic { classic::view(seen) } else { seen };
-            let origin = origin_of(source.inventory, source_dataset).filter(|_| !by_name);
-            let mut comparison = compare_with_origin(&seen, origin, target_dataset.map(view).as_deref());
+            let mut comparison = compare(&seen, target_dataset.map(view).as_deref());
             // What the classic profile does not copy is seen as bookmarks, and is none.
             let is_there = |guid| source_dataset.snapshot(guid).is_some();
             comparison.common_is_bookmark &=
@@ -154,13 +152,20 @@ fn is_ahead(survey: &Survey<'_>, pair: &Pair<'_>) -> bool {
     let before = chain::before(survey.input.group, pair.source.id);
     let is_behind = |member: &SystemId| {
         let Some(dataset) = survey.dataset_on(pair.home, &pair.dataset, *member) else { return false };
-        let reached = source.newest().and_then(|newest| dataset.snapshot(newest.guid));
-        dataset
-            .snapshot(head)
-            .is_some_and(|head| reached.is_none_or(|reached| reached.createtxg < head.createtxg))
+        let reached = source.newest().and_then(|newest| place_of(dataset, newest.guid));
+        dataset.snapshot(head).is_some_and(|head| reached.is_none_or(|reached| reached < head.createtxg))
     };
     // Where a decision has turned the chain around, the target has what it has from nobody.
     source.snapshot(head).is_none() && !before.contains(&pair.target.id) && before.iter().any(is_behind)
+}
+
+/// Where in a dataset's history this snapshot is, or was when it was bookmarked.
+fn place_of(dataset: &Dataset, guid: Guid) -> Option<Txg> {
+    let bookmark = || dataset.bookmarks.iter().find(|bookmark| bookmark.guid == guid);
+    dataset
+        .snapshot(guid)
+        .map(|snapshot| snapshot.createtxg)
+        .or_else(|| bookmark().map(|bookmark| bookmark.createtxg))
 }
 
 fn target_name<'a>(

@@ -5,7 +5,7 @@ use super::{
     compare::Comparison,
     decide::Outcome,
     moved,
-    origin::origin_of,
+    origin::{Origin, origin_of},
     pair::Pair,
     places::ParentProblem,
     reason::{Reason, Warning},
@@ -67,11 +67,11 @@ pub(super) fn seed<'a>(
     };
     let in_full = First { base: None, to: oldest, target_origin: None };
     let mut in_full_though_clone = false;
-    let first = match clone_of(survey, pair, sender, oldest) {
+    let first = match clone_of(survey, pair, sender, target, oldest) {
         Clone::No => from_aside(survey, pair, sender.dataset, target).unwrap_or(in_full),
         Clone::OriginThere(first) => first,
         Clone::OriginComes(origin) => {
-            return Outcome::nothing(state, Reason::OriginFirst, words.origin_first(&origin));
+            return Outcome::nothing(state, Reason::OriginFirst, words.origin_first(origin));
         }
         Clone::OriginElsewhere => {
             in_full_though_clone = true;
@@ -102,13 +102,19 @@ enum Clone<'a> {
     /// The target has the origin: only the difference travels.
     OriginThere(First<'a>),
     /// The origin is copied by this group and is still to come.
-    OriginComes(DatasetName),
+    OriginComes(Origin<'a>),
     /// The origin is not copied by this group.
     OriginElsewhere,
 }
 
 /// F15: a clone is received as a clone of the same snapshot, once that is there.
-fn clone_of<'a>(survey: &Survey<'a>, pair: &Pair<'a>, sender: Sender<'a>, oldest: &'a Snapshot) -> Clone<'a> {
+fn clone_of<'a>(
+    survey: &Survey<'a>,
+    pair: &Pair<'a>,
+    sender: Sender<'a>,
+    target: &DatasetName,
+    oldest: &'a Snapshot,
+) -> Clone<'a> {
     let inventory = survey.side(sender.system).inventory;
     let Some(origin) = origin_of(inventory, sender.dataset) else {
         return if sender.dataset.properties.origin.is_some() { Clone::OriginElsewhere } else { Clone::No };
@@ -122,23 +128,39 @@ fn clone_of<'a>(survey: &Survey<'a>, pair: &Pair<'a>, sender: Sender<'a>, oldest
     };
     // One that is not older than what it is the beginning of came there by a promotion.
     let older = origin.snapshot.createtxg < oldest.createtxg;
-    let Some(logical) = logical.into_iter().next().filter(|_| older) else { return Clone::OriginElsewhere };
+    // What was set aside is copied by nobody.
+    let copied = logical.into_iter().find(|name| !super::set_aside::is_aside(name));
+    let Some(logical) = copied.filter(|_| older) else { return Clone::OriginElsewhere };
     let Ok(on_target) = group.target_name(pair.home, &logical, pair.target.id) else {
         return Clone::OriginElsewhere;
     };
     let guid = origin.snapshot.guid;
-    match pair.target.dataset(&on_target) {
-        Some(dataset) if dataset.snapshot(guid).is_some() => {
-            let base = Base::Origin { dataset: origin.dataset.clone(), point: origin.snapshot.into() };
-            let target_origin = Some(TargetOrigin { dataset: on_target, guid });
-            Clone::OriginThere(First { base: Some(base), to: oldest, target_origin })
-        }
+    // F17: after a promotion the origin may be in what was set aside, and not in the replica of the dataset that it belongs to now.
+    let replica = pair.target.dataset(&on_target);
+    let mut places =
+        replica.into_iter().chain(asides_of(pair, target).filter(|aside| is_alike(aside, sender.dataset)));
+    if let Some(place) = places.find(|dataset| dataset.snapshot(guid).is_some()) {
+        let base = Base::Origin { dataset: origin.dataset.clone(), point: origin.snapshot.into() };
+        let target_origin = Some(TargetOrigin { dataset: place.name.clone(), guid });
+        return Clone::OriginThere(First { base: Some(base), to: oldest, target_origin });
+    }
+    match replica {
         // What the replica's newest snapshot comes after will never arrive there.
         Some(dataset) if newer_than(survey, sender, origin.dataset, dataset, origin.snapshot) => {
             Clone::OriginElsewhere
         }
-        _ => Clone::OriginComes(origin.dataset.clone()),
+        _ => Clone::OriginComes(origin),
     }
+}
+
+/// What was set aside from `target`.
+fn asides_of<'a>(pair: &Pair<'a>, target: &DatasetName) -> impl Iterator<Item = &'a Dataset> {
+    let prefix = format!("{target}{}", super::set_aside::INFIX);
+    let first: Option<DatasetName> = prefix.parse().ok();
+    let all = pair.target.inventory.zip(first);
+    let from_there = all.into_iter().flat_map(|(inventory, first)| inventory.datasets.range(first..));
+    let datasets = from_there.map(|(_, dataset)| dataset);
+    datasets.take_while(move |dataset| dataset.name.as_str().starts_with(&prefix))
 }
 
 /// True when the origin's replica has gone past the origin without having it.
@@ -155,6 +177,13 @@ fn newer_than(
     place.is_some_and(|head| head.createtxg > snapshot.createtxg)
 }
 
+/// True when a replica of `source` can begin as a clone of this: a raw stream can not go on from what was received in the clear, nor the
+/// other way round.
+fn is_alike(aside: &Dataset, source: &Dataset) -> bool {
+    aside.properties.kind == source.properties.kind
+        && aside.properties.encrypted == source.properties.encrypted
+}
+
 /// A replica that was set aside still has most of what is to come: the new one begins as its clone, and only what is newer than the newest
 /// common snapshot travels.
 fn from_aside<'a>(
@@ -163,20 +192,10 @@ fn from_aside<'a>(
     source: &'a Dataset,
     target: &DatasetName,
 ) -> Option<First<'a>> {
-    let inventory = pair.target.inventory?;
-    let prefix = format!("{target}{}", super::set_aside::INFIX);
-    let first: DatasetName = prefix.parse().ok()?;
-    let asides = inventory.datasets.range(first..).map(|(_, dataset)| dataset);
-    let asides = asides.take_while(|dataset| dataset.name.as_str().starts_with(&prefix));
     let sendable = classic::sendable(survey.input.group.profile, source);
-    let alike = |aside: &&Dataset| {
-        // A raw stream can not go on from what was received in the clear, nor the other way round.
-        aside.properties.kind == source.properties.kind
-            && aside.properties.encrypted == source.properties.encrypted
-    };
     // Where everything is common there is nothing to receive, and without a receive there is no replica: then the last one is sent again.
     let after = |base: &Snapshot| sendable.iter().find(|sent| sent.createtxg > base.createtxg);
-    let usable = asides.filter(alike).flat_map(|aside| {
+    let usable = asides_of(pair, target).filter(|aside| is_alike(aside, source)).flat_map(|aside| {
         let of_aside = aside.snapshots.iter();
         of_aside.filter_map(move |snapshot| {
             let base = sendable.iter().find(|sent| sent.guid == snapshot.guid)?;

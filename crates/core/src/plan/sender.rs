@@ -2,8 +2,7 @@
 
 use super::{
     chain,
-    compare::{Comparison, Relation, compare_with_origin},
-    origin::origin_of,
+    compare::{Comparison, Relation, compare},
     pair::{Pair, Side},
     survey::Survey,
 };
@@ -75,8 +74,7 @@ fn candidate<'a>(survey: &Survey<'a>, pair: &Pair<'a>, side: &Side<'a>) -> Optio
             return None;
         }
     }
-    let origin = origin_of(side.inventory, dataset);
-    let comparison = compare_with_origin(dataset, origin, pair.target_dataset);
+    let comparison = compare(dataset, pair.target_dataset);
     let moves = matches!(
         comparison.relation,
         Relation::NeverSeeded | Relation::Behind { .. } | Relation::Resumable { .. }

@@ -2,6 +2,7 @@
 
 use super::{
     compare::{Comparison, Relation},
+    origin::Origin,
     pair::{Pair, Side},
     step::{Point, Send},
     survey::Survey,
@@ -104,8 +105,10 @@ impl<'a> Words<'a> {
         format!("The classic profile acts when {} is more than 72 hours behind.", self.target_system)
     }
 
-    pub(super) fn origin_first(&self, origin: &DatasetName) -> String {
-        format!("This follows when {} has received {origin}, of which it is a clone.", self.target_system)
+    pub(super) fn origin_first(&self, origin: Origin<'_>) -> String {
+        let Origin { dataset, snapshot } = origin;
+        let (target, label) = (self.target_system, &snapshot.label);
+        format!("This follows when {target} has received {dataset}@{label}, of which it is a clone.")
     }
 
     pub(super) fn paused(&self) -> String {

@@ -24,7 +24,7 @@ pub(crate) struct System {
 }
 
 /// Everything a planner's input is made from.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Fleet {
     pub(crate) systems: BTreeMap<SystemId, System>,
     pub(crate) group: SyncGroup,
@@ -161,7 +161,7 @@ impl Fleet {
     pub(crate) fn plan(&self) -> (Plan, Report) {
         self.with_input(|input| {
             let (plan, report) = plan(input);
-            assert_eq!(check(&plan, input), vec![]);
+            assert_eq!(check(&plan, input), vec![], "{self:?}");
             (plan, report)
         })
     }

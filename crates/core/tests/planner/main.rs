@@ -17,3 +17,4 @@ mod rules;
 mod scope;
 mod script_files;
 mod worlds;
+mod written;

@@ -8,13 +8,13 @@ use zfs_sync_core::{
     ids::SystemId,
     inventory::{Dataset, DatasetKind, Inventory},
     name::DatasetName,
-    plan::{Action, Base, Casualty, Report, Send, Step},
+    plan::{Action, Base, Casualty, Report, Send, Step, TargetOrigin},
 };
 
 use crate::fleet::{Fleet, dataset, snapshot};
 
 /// A fleet that changes.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct World {
     pub(crate) fleet: Fleet,
     counter: u64,
@@ -23,6 +23,12 @@ pub(crate) struct World {
 /// The source datasets that may exist.
 pub(crate) const SOURCES: [&str; 7] =
     ["tank", "tank/a", "tank/a/b", "tank/a/b/deep", "tank/c", "tank/d", "tank/e"];
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "as a script:\n{:?}", self.fleet)
+    }
+}
 
 impl World {
     pub(crate) fn new(fleet: Fleet) -> Self {
@@ -137,6 +143,9 @@ impl World {
             Action::RollBack { to, destroys, discards, .. } => {
                 let written = self.target(step).properties.written;
                 assert!(written <= *discards, "{written} bytes were written");
+                if self.is_held(step, destroys) {
+                    return;
+                }
                 self.destroy(step, destroys);
                 let dataset = self.target(step);
                 assert_eq!(dataset.snapshots.last().map(|newest| newest.guid), Some(*to));
@@ -155,6 +164,21 @@ impl World {
 
     fn target(&mut self, step: &Step) -> &mut Dataset {
         self.inventory(step.target_system).datasets.get_mut(&step.target).unwrap()
+    }
+
+    /// Whose hold it is only the executor sees. It does not touch what somebody else holds, and says so; here a person then releases it.
+    fn is_held(&mut self, step: &Step, casualties: &[Casualty]) -> bool {
+        let common: BTreeSet<Guid> =
+            self.fleet.memory.values().filter_map(|remembered| remembered.common).collect();
+        let lost = |guid: &Guid| casualties.iter().any(|casualty| casualty.guid == *guid);
+        let held = self.target(step).snapshots.iter_mut().filter(|snapshot| snapshot.holds > 0);
+        let mut released = false;
+        for snapshot in held.filter(|snapshot| lost(&snapshot.guid)) {
+            assert!(snapshot.holds == 1 && common.contains(&snapshot.guid), "@{} is held", snapshot.label);
+            snapshot.holds = 0;
+            released = true;
+        }
+        released
     }
 
     fn destroy(&mut self, step: &Step, casualties: &[Casualty]) {
@@ -184,6 +208,13 @@ impl World {
         let Step { source, target, target_system, .. } = step;
         // Another step of the same plan may have moved it away: the executor finds it stale.
         let Some(sending) = self.inventory(step.source_system).datasets.get(source).cloned() else { return };
+        let gone = |origin: &TargetOrigin| {
+            let there = self.inventory(*target_system).datasets.get(&origin.dataset);
+            there.is_none_or(|dataset| dataset.snapshot(origin.guid).is_none())
+        };
+        if send.target_origin.as_ref().is_some_and(gone) {
+            return;
+        }
         if let Some(guid) = send.discard_partial {
             let dataset = self.inventory(*target_system).datasets.get_mut(target).unwrap();
             assert_eq!(dataset.properties.partial.take().map(|partial| partial.to_guid), Some(guid));
@@ -194,8 +225,9 @@ impl World {
         }
         let first = send.base.is_none() || send.target_origin.is_some();
         if first && !send.resume {
-            let parent = self.inventory(*target_system).datasets.get(&target.parent().unwrap()).unwrap();
-            assert!(!Self::half_made(parent), "{target} below a dataset that is not yet received");
+            let parent = self.inventory(*target_system).datasets.get(&target.parent().unwrap()).cloned();
+            let parent = parent.unwrap_or_else(|| panic!("{target} has no parent, in {self:?}"));
+            assert!(!Self::half_made(&parent), "{target} below a dataset that is not yet received");
             assert_eq!(parent.properties.kind, DatasetKind::Filesystem, "{target} below a volume");
             assert!(!self.inventory(*target_system).datasets.contains_key(target), "{target} exists");
             self.insert(*target_system, target, step.kind);
@@ -236,6 +268,7 @@ impl World {
             }
             Some(Base::Origin { dataset, point }) => {
                 assert_eq!(sending.properties.origin, Some(format!("{dataset}@{}", point.label)));
+                assert!(send.target_origin.is_some(), "a clone's stream begins a new dataset");
                 to
             }
             _ => to,

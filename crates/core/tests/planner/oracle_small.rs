@@ -158,7 +158,7 @@ fn follows(
         let reached = head(all[followed]).unwrap_or(0);
         let above = last > 0
             && all[..followed].iter().any(|has| {
-                let past = reached > last && has.snapshots & (1 << reached) != 0;
+                let past = reached > last && (has.snapshots | has.marks) & (1 << reached) != 0;
                 has.exists && has.snapshots & (1 << last) != 0 && !past
             });
         if above && all[followed].snapshots & (1 << last) == 0 {
@@ -181,9 +181,13 @@ fn expected(all: &[Has], mode: GroupMode, cut: Option<(usize, usize)>) -> Vec<(u
         }
         GroupMode::Mesh => {
             let having: Vec<usize> = (0..count).filter(|place| all[*place].exists).collect();
-            let knows = |place: usize, other: usize| {
+            let has = |place: usize, other: usize| {
                 let known = all[place].snapshots | all[place].marks;
                 head(all[other]).is_none_or(|head| known & (1 << head) != 0)
+            };
+            // Of three, one between is enough.
+            let knows = |place: usize, other: usize| {
+                has(place, other) || having.iter().any(|third| has(place, *third) && has(*third, other))
             };
             let mut leaders: Vec<usize> = having.clone();
             leaders.retain(|place| having.iter().all(|other| knows(*place, *other)));

@@ -10,6 +10,7 @@ use super::{Case, History, Machines, Side};
 pub(super) struct Picture {
     histories: [BTreeMap<String, History>; 2],
     origins: [BTreeMap<String, String>; 2],
+    encrypted: [BTreeSet<String>; 2],
 }
 
 impl Picture {
@@ -18,7 +19,9 @@ impl Picture {
         let histories =
             futures::future::try_join(machines.histories(source), machines.histories(target)).await?;
         let origins = futures::future::try_join(machines.origins(source), machines.origins(target)).await?;
-        Ok(Self { histories: histories.into(), origins: origins.into() })
+        let encrypted =
+            futures::future::try_join(machines.encrypted(source), machines.encrypted(target)).await?;
+        Ok(Self { histories: histories.into(), origins: origins.into(), encrypted: encrypted.into() })
     }
 
     const fn on(&self, side: Side) -> &BTreeMap<String, History> {
@@ -37,6 +40,10 @@ impl Picture {
                 .origin(side, dataset)
                 .and_then(|origin| origin.split_once('@'))
                 .is_some_and(|(parent, _)| self.has(side, parent, guid))
+    }
+
+    fn is_encrypted(&self, side: Side, dataset: &str) -> bool {
+        self.encrypted[side as usize].contains(dataset)
     }
 
     /// The GUID of `dataset@label`.
@@ -106,7 +113,7 @@ fn fits(pattern: &str, text: &str) -> bool {
     }
 }
 
-/// Each replica that is in step in the end has all snapshots of its source, and the same newest one.
+/// Each replica that is in step in the end has all snapshots of its source, and the same newest one; what is encrypted there is here.
 fn copies(case: &Case, after: &Picture, wrong: &mut Vec<String>) {
     let name = case.name;
     for (target, said) in case.ends {
@@ -124,6 +131,9 @@ fn copies(case: &Case, after: &Picture, wrong: &mut Vec<String>) {
         };
         if there.is_empty() || there.last().map(|(_, guid)| guid) != here.last().map(|(_, guid)| guid) {
             wrong.push(format!("{name}: the newest of {there:?} is not the newest of {here:?}"));
+        }
+        if after.is_encrypted(from, &source) != after.is_encrypted(to, target) {
+            wrong.push(format!("{name}: only one of {source} and {target} is encrypted"));
         }
         for (label, guid) in there {
             let snapshot = format!("{source}@{label}");

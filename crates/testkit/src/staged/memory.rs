@@ -1,6 +1,9 @@
 //! The machines of a [`Fleet`]: a script's lines are done by hand on the in-memory ZFS.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use async_trait::async_trait;
@@ -68,6 +71,13 @@ impl Machines for Fleet {
         Ok(names.into_iter().zip(datasets(&*runner, "origin").await?).collect())
     }
 
+    async fn encrypted(&self, side: Side) -> Result<BTreeSet<String>> {
+        let runner = self.host(side.host()).runner();
+        let values = datasets(&*runner, "encryption").await?;
+        let names = datasets(&*runner, "name").await?.into_iter().zip(values);
+        Ok(names.filter(|(_, value)| value != "off").map(|(name, _)| name).collect())
+    }
+
     async fn left_behind(&self, side: Side) -> Result<Vec<String>> {
         let runner = self.host(side.host()).runner();
         let tokens = datasets(&*runner, "receive_resume_token").await?;
@@ -121,6 +131,7 @@ async fn obey(fleet: &Fleet, host: &Host, command: &str) -> Result<(), Trouble> 
     let words: Vec<&str> = command.split_whitespace().collect();
     match words[..] {
         ["write", dataset] => host.write(dataset, MEBIBYTE)?,
+        ["create_encrypted", dataset] => host.create_encrypted_dataset(dataset, DatasetKind::Filesystem)?,
         ["release", snapshot] => release(host, snapshot).await?,
         ["destroy_bookmarks", dataset] => destroy_bookmarks(host, dataset).await?,
         ["zfs", "create", dataset] => host.create_dataset(dataset, DatasetKind::Filesystem)?,

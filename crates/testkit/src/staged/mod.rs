@@ -15,7 +15,7 @@ mod run;
 mod script;
 mod verdict;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use async_trait::async_trait;
@@ -47,6 +47,9 @@ pub trait Machines: Sync {
 
     /// Every dataset of the pool `tank` with the snapshot it is a clone of, or `-`.
     async fn origins(&self, side: Side) -> Result<BTreeMap<String, String>>;
+
+    /// The datasets of the pool `tank` whose content is encrypted.
+    async fn encrypted(&self, side: Side) -> Result<BTreeSet<String>>;
 
     /// What a step or an interrupted receive has left: holds of running steps, resume tokens. Empty when all is well.
     async fn left_behind(&self, side: Side) -> Result<Vec<String>>;

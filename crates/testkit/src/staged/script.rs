@@ -38,8 +38,8 @@ impl fmt::Display for Side {
 
 /// One line of a script: `nas2# zfs destroy tank/copy/a@one`; with `!` before the command, it must be refused.
 ///
-/// Besides `zfs` commands there are three words for what takes several: `write DATASET` writes a megabyte into it, `release SNAPSHOT`
-/// takes every hold away, `destroy_bookmarks DATASET` destroys them all.
+/// Besides `zfs` commands there are words for what takes several: `write DATASET` writes a megabyte into it, `create_encrypted DATASET`
+/// makes a file system whose key is loaded, `release SNAPSHOT` takes every hold away, `destroy_bookmarks DATASET` destroys them all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     /// Where.

@@ -43,5 +43,6 @@ fn send_text(send: &Send) -> String {
         None => String::new(),
         Some(origin) => format!(" as clone of {}", origin.dataset),
     };
-    format!("{verb} {from}@{}{onto}", send.to.label)
+    let raw = if send.raw { "raw " } else { "" };
+    format!("{verb} {raw}{from}@{}{onto}", send.to.label)
 }

@@ -1,7 +1,7 @@
 //! Two machines with OpenZFS 2.3, their agents, and a witness outside.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     path::{Path, PathBuf},
     process::Stdio,
@@ -33,6 +33,10 @@ write() {
     dd if=/dev/urandom of="$(zfs get -H -o value mountpoint "$1")/$(date +%s%N)" bs=1M count=1 status=none
   fi
   zpool sync tank
+}
+create_encrypted() {
+  [ -e /root/key ] || head -c 32 /dev/urandom > /root/key
+  zfs create -o encryption=on -o keyformat=raw -o keylocation=file:///root/key "$1"
 }
 release() {
   zfs holds -H "$1" | cut -f2 | while read -r tag; do zfs release "$tag" "$1"; done
@@ -161,6 +165,13 @@ impl Machines for RealMachines {
             Ok((name.to_owned(), origin.to_owned()))
         });
         pairs.collect()
+    }
+
+    async fn encrypted(&self, side: Side) -> Result<BTreeSet<String>> {
+        let line = "zfs list -H -r -t filesystem,volume -o name,encryption tank";
+        let text = self.on(side, move |machine| machine.ok(line)).await?;
+        let pairs = text.lines().filter_map(|line| line.split_once('\t'));
+        Ok(pairs.filter(|(_, value)| *value != "off").map(|(name, _)| name.to_owned()).collect())
     }
 
     async fn left_behind(&self, side: Side) -> Result<Vec<String>> {

@@ -5,7 +5,11 @@ use zfs_sync_core::{
     name::{DatasetName, SnapshotName},
 };
 
-use super::state::{Bookmark, Dataset, Origin, Refusal, Snapshot, State};
+use super::{
+    state::{Bookmark, Dataset, Origin, Refusal, Snapshot, State},
+    stream::Header,
+};
+use crate::command::ReceiveCommand;
 
 impl State {
     pub(super) fn by_dataset_guid(&self, guid: Guid) -> Option<(&DatasetName, &Dataset)> {
@@ -85,6 +89,40 @@ impl State {
         Self::become_clone(&mut clone, dataset, snapshot);
         self.datasets.insert(name.clone(), clone);
         Ok(())
+    }
+
+    /// What a receive begins with: the snapshot of `-o origin=`, or the one in the pool that a clone's stream starts from. A package
+    /// does not hand the option to what is in it.
+    pub(super) fn origin_of_receive(
+        &self,
+        command: &ReceiveCommand,
+        header: &Header,
+    ) -> Result<Option<(Dataset, Snapshot)>, Refusal> {
+        let Some(name) = command.origin.as_ref() else {
+            return self.local_origin(&command.dataset, header);
+        };
+        let Ok((dataset, snapshot)) = self.snapshot(name) else {
+            return Err(Refusal::new("cannot receive: specified origin fs does not exist"));
+        };
+        Ok((!header.package).then(|| (dataset.clone(), snapshot.clone())))
+    }
+
+    fn local_origin(
+        &self,
+        target: &DatasetName,
+        header: &Header,
+    ) -> Result<Option<(Dataset, Snapshot)>, Refusal> {
+        let Some(from) = header.from_guid.filter(|_| header.clone && header.resume.is_none()) else {
+            return Ok(None);
+        };
+        let in_pool = self.datasets.iter().filter(|(name, _)| name.pool() == target.pool());
+        let mut places = in_pool.filter_map(|(_, dataset)| Some((dataset, dataset.by_guid(from)?)));
+        let Some((dataset, snapshot)) = places.next() else {
+            let label = header.to_name.label();
+            let why = format!("cannot receive: local origin for clone {target}@{label} does not exist");
+            return Err(Refusal::new(why));
+        };
+        Ok(Some((dataset.clone(), snapshot.clone())))
     }
 
     /// Snapshots up to the origin move to the clone, with their GUIDs and holds, and so do bookmarks that are as old.

@@ -32,11 +32,19 @@ pub(super) enum Trouble {
 
 /// How the messages about this stream begin.
 const fn subject(header: &Header) -> &'static str {
-    match (header.resume, header.from_guid) {
+    match (header.resume, begins_a_dataset(header)) {
         (Some(_), _) => "cannot receive resume stream",
-        (None, Some(_)) => "cannot receive incremental stream",
-        (None, None) => "cannot receive new filesystem stream",
+        (None, false) => "cannot receive incremental stream",
+        (None, true) => NEW_FILESYSTEM,
     }
+}
+
+/// Said of everything that makes a dataset, volumes too.
+const NEW_FILESYSTEM: &str = "cannot receive new filesystem stream";
+
+/// True for a full stream and for a clone's: neither is taken into a dataset that exists.
+const fn begins_a_dataset(header: &Header) -> bool {
+    header.from_guid.is_none() || header.clone
 }
 
 pub(super) fn refusal(header: &Header, why: &str) -> Refusal {
@@ -85,18 +93,18 @@ impl State {
         now: i64,
     ) -> Result<Begun, Refusal> {
         let target = &command.dataset;
+        let origin = self.origin_of_receive(command, header)?;
         let Some(dataset) = self.datasets.get_mut(target) else {
-            return self.begin_new(command, header, now);
+            return self.begin_new(command, header, origin.as_ref(), now);
         };
         let refused = |why: String| Err(refusal(header, &why));
-        if command.origin.is_some() {
-            return refused(format!("destination '{target}' exists\nmust specify -F to overwrite it"));
-        }
-        if let Some(offset) = header.resume {
+        if let Some(offset) = header.resume.filter(|_| command.origin.is_none()) {
             return begin_resumed(dataset, header, offset);
         }
-        let Some(from) = header.from_guid else {
-            return refused(format!("destination '{target}' exists\nmust specify -F to overwrite it"));
+        let Some(from) = header.from_guid.filter(|_| !header.clone && command.origin.is_none()) else {
+            return Err(Refusal::new(format!(
+                "{NEW_FILESYSTEM}: destination '{target}' exists\nmust specify -F to overwrite it"
+            )));
         };
         if header.raw && !dataset.encrypted {
             return refused("cannot perform raw receive on top of existing unencrypted dataset".to_owned());
@@ -128,9 +136,20 @@ impl State {
         Ok(Begun::Receiving)
     }
 
-    fn begin_new(&mut self, command: &ReceiveCommand, header: &Header, now: i64) -> Result<Begun, Refusal> {
+    fn begin_new(
+        &mut self,
+        command: &ReceiveCommand,
+        header: &Header,
+        origin: Option<&(Dataset, Snapshot)>,
+        now: i64,
+    ) -> Result<Begun, Refusal> {
         let target = &command.dataset;
-        let origin = self.origin_of_receive(command, header)?;
+        let starts_elsewhere =
+            |(_, snapshot): &(Dataset, Snapshot)| header.from_guid.is_some_and(|from| from != snapshot.guid);
+        if origin.is_some_and(starts_elsewhere) {
+            let why = format!("most recent snapshot of {target} does not\nmatch incremental source");
+            return Err(refusal(header, &why));
+        }
         let is_whole = header.from_guid.is_none() || origin.is_some();
         let Some(parent) = target.parent().filter(|_| header.resume.is_none() && is_whole) else {
             return Err(refusal(header, &format!("destination '{target}' does not exist")));
@@ -153,8 +172,8 @@ impl State {
         if header.raw {
             (dataset.encrypted, dataset.key_loaded) = (true, false);
         }
-        let base_extents = origin.as_ref().map_or(0, |(_, snapshot)| snapshot.extents);
-        if let Some((of, snapshot)) = &origin {
+        let base_extents = origin.map_or(0, |(_, snapshot)| snapshot.extents);
+        if let Some((of, snapshot)) = origin {
             let (encrypted, key_loaded) = (dataset.encrypted, dataset.key_loaded);
             Self::become_clone(&mut dataset, of, snapshot);
             if header.raw {
@@ -169,27 +188,6 @@ impl State {
         dataset.partial = Some(partial_of(header, base_extents, true));
         self.datasets.insert(target.clone(), dataset);
         Ok(Begun::Receiving)
-    }
-
-    /// The snapshot of `-o origin=`, when it is what the stream starts from. A package does not hand the option to what is in it.
-    fn origin_of_receive(
-        &self,
-        command: &ReceiveCommand,
-        header: &Header,
-    ) -> Result<Option<(Dataset, Snapshot)>, Refusal> {
-        let Some(name) = command.origin.as_ref() else { return Ok(None) };
-        let Ok((dataset, snapshot)) = self.snapshot(name) else {
-            return Err(Refusal::new("cannot receive: specified origin fs does not exist"));
-        };
-        if header.package {
-            return Ok(None);
-        }
-        if header.from_guid.is_some_and(|from| from != snapshot.guid) {
-            let why =
-                format!("most recent snapshot of {} does not\nmatch incremental source", command.dataset);
-            return Err(refusal(header, &why));
-        }
-        Ok(Some((dataset.clone(), snapshot.clone())))
     }
 
     /// Takes the next piece of content.

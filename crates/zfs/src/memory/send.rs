@@ -49,11 +49,18 @@ struct Base {
     guid: Guid,
     extents: usize,
     name: String,
+    /// It lies in another dataset than what is sent.
+    elsewhere: bool,
 }
 
 impl Base {
     fn snapshot(snapshot: &Snapshot) -> Self {
-        Self { guid: snapshot.guid, extents: snapshot.extents, name: snapshot.label.to_string() }
+        Self {
+            guid: snapshot.guid,
+            extents: snapshot.extents,
+            name: snapshot.label.to_string(),
+            elsewhere: false,
+        }
     }
 }
 
@@ -76,6 +83,7 @@ fn part(
             kind: dataset.kind,
             creation: to.creation,
             raw,
+            clone: base.is_some_and(|base| base.elsewhere),
             resume: None,
             package: false,
         },
@@ -113,9 +121,12 @@ impl State {
         let dataset = self.dataset(base.dataset()).map_err(|_| Refusal::missing(to))?;
         let bookmark = dataset.bookmarks.iter().find(|bookmark| bookmark.label == *base.label());
         match bookmark {
-            Some(bookmark) => {
-                Ok(Base { guid: bookmark.guid, extents: bookmark.extents, name: base.to_string() })
-            }
+            Some(bookmark) => Ok(Base {
+                guid: bookmark.guid,
+                extents: bookmark.extents,
+                name: base.to_string(),
+                elsewhere: base.dataset() != to.dataset(),
+            }),
             None => Err(Refusal::new(format!(
                 "warning: cannot send '{to}': incremental source ({base}) does not exist"
             ))),
@@ -135,7 +146,8 @@ impl State {
                 "warning: cannot send '{to}': not an earlier snapshot from the same fs"
             )));
         }
-        Ok(Base { name: base.to_string(), ..Base::snapshot(start) })
+        let elsewhere = base.dataset() != to.dataset();
+        Ok(Base { name: base.to_string(), elsewhere, ..Base::snapshot(start) })
     }
 
     fn prepare_package(
@@ -205,7 +217,8 @@ impl State {
     /// The base of a clone's first stream lies in the dataset that it is a clone of.
     fn find_inherited_base(&self, dataset: &Dataset, guid: Guid) -> Option<Base> {
         let (name, parent) = self.by_dataset_guid(dataset.origin?.dataset)?;
-        find_base(name, parent, guid).or_else(|| self.find_inherited_base(parent, guid))
+        let own = find_base(name, parent, guid).map(|base| Base { elsewhere: true, ..base });
+        own.or_else(|| self.find_inherited_base(parent, guid))
     }
 
     /// Looks first where the token says, then in the whole pool: a renamed snapshot or dataset is found.
@@ -238,7 +251,8 @@ fn check_key(dataset: &Dataset, to: &SnapshotName, raw: bool) -> Result<(), Refu
 fn find_base(name: &DatasetName, dataset: &Dataset, guid: Guid) -> Option<Base> {
     let bookmark = || {
         let found = dataset.bookmarks.iter().find(|bookmark| bookmark.guid == guid)?;
-        Some(Base { guid, extents: found.extents, name: format!("{name}#{}", found.label) })
+        let name = format!("{name}#{}", found.label);
+        Some(Base { guid, extents: found.extents, name, elsewhere: false })
     };
     let snapshot = dataset.by_guid(guid).map(|found| {
         let name = format!("{name}@{}", found.label);

@@ -30,6 +30,8 @@ pub(super) struct Header {
     pub(super) kind: DatasetKind,
     pub(super) creation: i64,
     pub(super) raw: bool,
+    /// It starts from a snapshot of another dataset: what receives it is a clone, which begins with it.
+    pub(super) clone: bool,
     /// Continues an interrupted receive after this many payload bytes.
     pub(super) resume: Option<u64>,
     /// More snapshots may follow in the same stream.
@@ -107,7 +109,8 @@ impl Record {
                     u8::from(header.raw)
                         | u8::from(header.kind == DatasetKind::Volume) << 1
                         | u8::from(header.package) << 2
-                        | u8::from(header.resume.is_some()) << 3,
+                        | u8::from(header.resume.is_some()) << 3
+                        | u8::from(header.clone) << 4,
                 );
                 body.extend_from_slice(header.to_name.to_string().as_bytes());
                 frame(1, &body, target);
@@ -152,6 +155,7 @@ impl Record {
                     creation: word(24).cast_signed(),
                     resume: (flags & 8 != 0).then(|| word(32)),
                     raw: flags & 1 != 0,
+                    clone: flags & 16 != 0,
                     kind: if flags & 2 == 0 { DatasetKind::Filesystem } else { DatasetKind::Volume },
                     package: flags & 4 != 0,
                     to_name: name.parse().map_err(|_| Damage::Magic)?,

@@ -177,33 +177,52 @@ async fn a_plan_that_contradicts_itself_is_refused() {
     assert_eq!(failed(&world.refuse(&step).await).0, "E_PLAN_UNSAFE");
 }
 
-#[tokio::test]
-async fn a_target_goes_on_after_its_source_gave_its_snapshots_to_a_promoted_clone() {
+/// `tank/a@one`, which `backup/a` ends with, belongs to a promoted clone; `tank/a` has gone on to `two` and `three`.
+async fn promoted() -> World {
     let world = World::new();
     world.converge().await;
     world.source.clone_snapshot("tank/a@one", "tank/c").unwrap();
     world.source.promote("tank/c").unwrap();
     world.grow("two", 100_000);
     world.grow("three", 100_000);
-    let point = origin_point(&world, "tank/c", "one").await;
-    let guid = point.guid;
-    let first = world.source_dataset().await.snapshots[0].clone();
-    let send = Send {
-        base: Some(Base::Origin { dataset: "tank/c".parse().unwrap(), point }),
-        to: (&first).into(),
-        snapshots: 1,
-        resume: false,
-        discard_partial: None,
-        raw: false,
-        target_newest: Some(guid),
-        create_parents: vec![],
-        target_origin: None,
+    world
+}
+
+#[tokio::test]
+async fn what_a_promoted_clone_took_over_is_no_base_for_a_target_that_exists() {
+    let world = promoted().await;
+    assert_eq!(world.next().await, None, "a person decides");
+    let origin = Base::Origin {
+        dataset: "tank/c".parse().unwrap(),
+        point: origin_point(&world, "tank/c", "one").await,
     };
-    let step = world.step_with(Action::Send(send)).await;
+    let guid = origin.point().guid;
+    let mut step =
+        clone_step(&world, origin, TargetOrigin { dataset: "backup/a".parse().unwrap(), guid }).await;
+    send_of_mut(&mut step).target_newest = Some(guid);
+    assert!(stale(&world.refuse(&step).await).contains("backup/a exists"), "not as a clone of itself either");
+    send_of_mut(&mut step).target_origin = None;
+    let (execution, recorder) = world.execute(&step).await;
+    assert_eq!(failed(&execution).0, "E_PLAN_UNSAFE");
+    assert_eq!((execution.bytes, recorder.log().notes.len()), (0, 0), "nothing was sent or held");
+    assert_eq!(world.target_labels().await, ["one"]);
+}
+
+#[tokio::test]
+async fn keeping_both_after_a_promotion_sends_nothing_twice() {
+    let mut world = promoted().await;
+    world.policy = OnDivergence::KeepBoth;
+    let step = world.step().await;
+    assert!(matches!(step.action, Action::SetAside { .. }), "{step:?}");
     world.succeed(&step).await;
-    assert_eq!(world.target_labels().await, ["one", "two"]);
-    assert_eq!(origin(&world).await, None);
+    let step = world.step().await;
+    assert!(matches!(send_of(&step).base, Some(Base::Origin { .. })), "{step:?}");
+    let (execution, recorder) = world.execute(&step).await;
+    assert_eq!(execution.outcome, TransferOutcome::Succeeded, "{recorder:?}");
+    assert!(execution.bytes < 200_000, "{} are more than what differs", execution.bytes);
+    let origin = origin(&world).await.unwrap();
+    assert!(origin.starts_with("backup/a.aside-") && origin.ends_with("@one"), "{origin}");
     world.converge().await;
-    assert_eq!(world.target_labels().await, ["one", "two", "three"]);
+    assert_eq!(world.target_labels().await, ["two", "three"]);
     world.assert_in_sync().await;
 }

@@ -92,18 +92,20 @@ pub(super) const CASES: &[Case] = &[
             nas1# zfs snapshot tank/f17/clone@four",
         verdicts: &[
             ("tank/copy/f17", IN_SYNC),
-            ("tank/copy/f17/base", "behind R_MANUAL_MODE: send tank/f17/clone@one..@three"),
+            ("tank/copy/f17/base", "diverged/no_common_base R_NO_COMMON_BASE"),
             ("tank/copy/f17/clone", "behind R_MANUAL_MODE: send @two..@four"),
         ],
+        decisions: &[("tank/copy/f17/base", KEEP_BOTH)],
         ends: &[
             ("tank/copy/f17", IN_SYNC),
             ("tank/copy/f17/base", IN_SYNC),
             ("tank/copy/f17/clone", IN_SYNC),
         ],
         kept: &[
-            ("tank/copy/f17/base@one", "tank/copy/f17/base"),
+            ("tank/copy/f17/base@one", "tank/copy/f17/base.aside-"),
             ("tank/copy/f17/clone@two", "tank/copy/f17/clone"),
         ],
+        origins: &[("tank/copy/f17/base", "tank/copy/f17/base.aside-*@one")],
         ..Case::PLAIN
     },
 ];

@@ -76,6 +76,27 @@ pub(super) const CASES: &[Case] = &[
         ..Case::PLAIN
     },
     Case {
+        name: "f24-raw",
+        covers: &["F24"],
+        title: "somebody began to send an encrypted dataset in the clear: that is not continued",
+        before: Some(
+            "
+            nas1# create_encrypted tank/f24-raw
+            nas1# write tank/f24-raw
+            nas1# zfs snapshot tank/f24-raw@one
+            nas1# write tank/f24-raw
+            nas1# zfs snapshot tank/f24-raw@two
+            nas1# ! zfs send -L -c -e tank/f24-raw@one | head -c 400000 | ssh nas2 zfs receive -s -u -o readonly=on tank/copy/f24-raw",
+        ),
+        seeded: false,
+        verdicts: &[(
+            "tank/copy/f24-raw",
+            "never_seeded R_MANUAL_MODE: discard, send raw @one (W_PARTIAL_DISCARDED)",
+        )],
+        ends: &[("tank/copy/f24-raw", IN_SYNC)],
+        ..Case::PLAIN
+    },
+    Case {
         name: "f28",
         covers: &["F28"],
         title: "a first receive was interrupted: a dataset without a snapshot, which is no history",

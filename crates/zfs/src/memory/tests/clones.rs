@@ -188,8 +188,43 @@ async fn an_origin_must_exist_and_be_what_the_stream_starts_from() {
     assert_eq!(kind, Kind::DestinationExists);
     assert_eq!(find_row(&target, "backup/c"), None);
     // Without a place that has the origin there is nothing to build on.
-    let (kind, _) = refused(&source, send(), &target, first("backup/c")).await;
-    assert_eq!(kind, Kind::NotFound);
+    let other = host("nas3", "other", 3);
+    let (kind, text) = refused(&source, send(), &other, first("other/c")).await;
+    assert_eq!(
+        (kind, text.as_str()),
+        (Kind::NotFound, "cannot receive: local origin for clone other/c@own does not exist\n")
+    );
+}
+
+#[tokio::test]
+async fn without_the_option_a_clone_finds_its_origin_in_the_pool() {
+    let source = cloned();
+    let target = replica(&source).await;
+    target.rename_dataset("backup/a", "backup/elsewhere").unwrap();
+    complete(&source, single("tank/a@two", "tank/c@own"), &target, first("backup/c")).await;
+    assert_eq!(origin(&target, "backup/c").as_deref(), Some("backup/elsewhere@two"));
+    assert!(same_content(&source, "tank/c", &target, "backup/c"));
+}
+
+#[tokio::test]
+async fn a_clones_stream_begins_a_dataset_and_goes_into_none_that_exists() {
+    let source = cloned();
+    let target = replica(&source).await;
+    target.rename_dataset("backup/a", "backup/c").unwrap();
+    // After the promotion, what was `tank/a` begins with a snapshot that belongs to `tank/c`.
+    source.promote("tank/c").unwrap();
+    let send = || single("tank/c@two", "tank/a@three");
+    let exists = "cannot receive new filesystem stream: destination 'backup/c' exists\nmust specify -F to overwrite it\n";
+    let (kind, text) = refused(&source, send(), &target, into("backup/c")).await;
+    assert_eq!((kind, text.as_str()), (Kind::DestinationExists, exists), "though it ends with the origin");
+    let (_, text) = refused(&source, send(), &target, as_clone_of("backup/c@two", "backup/c")).await;
+    assert_eq!(text, exists);
+    assert_eq!(labels(&target, "backup/c"), ["one", "two"]);
+    complete(&source, send(), &target, as_clone_of("backup/c@two", "backup/a")).await;
+    assert!(same_content(&source, "tank/a", &target, "backup/a"));
+    // From its own snapshot it is an ordinary incremental stream.
+    complete(&source, incremental("tank/c@two", "tank/c@own"), &target, into("backup/c")).await;
+    assert!(same_content(&source, "tank/c", &target, "backup/c"));
 }
 
 #[tokio::test]
