@@ -172,6 +172,13 @@ impl Ledger {
         self.state().entries.get(&transfer).cloned()
     }
 
+    /// Holds that were written down under this tag, of whatever transfer: all transfers of one replica hold under the same.
+    pub fn noted(&self, tag: &str) -> Vec<HoldNote> {
+        let state = self.state();
+        let notes = state.entries.values().flat_map(|entry| &entry.holds);
+        notes.filter(|note| note.tag == tag).cloned().collect()
+    }
+
     /// Begins a leased transfer. A generation that is not the highest seen is refused: the witness has given the transfer
     /// to somebody since.
     pub fn begin(&self, leased: &LeasedTransfer) -> Result<(), LedgerError> {
@@ -245,10 +252,10 @@ impl Ledger {
         })
     }
 
-    /// Drops what other, ended transfers of the same replica kept open: `transfer` has looked after all of it, or will.
+    /// Takes over what other, ended transfers of the same replica kept open: `transfer` has looked after all of it, or will.
     pub fn settle_others(&self, transfer: TransferId) -> Result<(), LedgerError> {
         let mut state = self.state();
-        let Some(settled) = state.entries.get(&transfer).cloned() else { return Ok(()) };
+        let Some(mut settled) = state.entries.get(&transfer).cloned() else { return Ok(()) };
         let same = |entry: &&Entry| {
             entry.transfer != transfer
                 && entry.phase == Phase::Open
@@ -257,6 +264,16 @@ impl Ledger {
                 && entry.step.source_guid == settled.step.source_guid
         };
         let others: Vec<Entry> = state.entries.values().filter(same).cloned().collect();
+        if others.is_empty() {
+            return Ok(());
+        }
+        // First, because only by what was written down a hold is found that went to another dataset.
+        for note in others.iter().flat_map(|entry| &entry.holds) {
+            if !settled.holds.contains(note) {
+                settled.holds.push(note.clone());
+            }
+        }
+        self.store(&mut state, settled)?;
         for mut entry in others {
             entry.phase = Phase::Settled;
             entry.holds.clear();

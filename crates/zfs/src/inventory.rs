@@ -19,6 +19,9 @@ use crate::{
     runner::Runner,
 };
 
+/// Times that a dataset is read because its name went to another one while it was read.
+const ATTEMPTS: usize = 3;
+
 /// Reads datasets with their whole history, by name.
 pub async fn read(runner: &dyn Runner, scope: &Scope, features: &Features) -> Result<Vec<Dataset>, Error> {
     let rows = list_datasets(runner, scope, features).await?;
@@ -77,19 +80,44 @@ pub async fn read_dependents(runner: &dyn Runner, of: Dependents) -> Result<Vec<
 }
 
 /// Reads one dataset with its history and its resume token; `None` when it does not exist.
+///
+/// Both are of the same dataset: its GUID is looked at again after the history was read. When the name went to another dataset meanwhile,
+/// all is read again; [`Kind::Busy`] when that happens each time.
 pub async fn read_one(
     runner: &dyn Runner,
     dataset: &DatasetName,
     features: &Features,
 ) -> Result<Option<(Dataset, Option<String>)>, Error> {
     let scope = Scope::Only(dataset.clone());
-    let Some(mut rows) = unless_missing(list_datasets(runner, &scope, features).await)? else {
-        return Ok(None);
-    };
-    let Some(history) = unless_missing(read_history(runner, &scope).await)? else { return Ok(None) };
-    rows.retain(|row| row.name == *dataset);
-    let token = rows.first().and_then(|row| row.resume_token.clone());
-    Ok(assemble(rows, history).into_iter().next().map(|dataset| (dataset, token)))
+    for _ in 0..ATTEMPTS {
+        let Some(before) = row_of(runner, dataset, features).await? else { return Ok(None) };
+        let Some(history) = unless_missing(read_history(runner, &scope).await)? else { return Ok(None) };
+        let Some(after) = row_of(runner, dataset, features).await? else { return Ok(None) };
+        if before.properties.guid == after.properties.guid {
+            // The first row, not the second: with a snapshot taken since the history was read, that one would say that nothing was
+            // written since a snapshot which is not the newest any more.
+            let token = before.resume_token.clone();
+            return Ok(assemble(vec![before], history).into_iter().next().map(|dataset| (dataset, token)));
+        }
+    }
+    let columns = features.list_columns();
+    Err(Error {
+        host: runner.host().to_owned(),
+        command: Command::ListDatasets { scope, columns }.display_line(),
+        status: "names another dataset each time".to_owned(),
+        stderr: format!("'{dataset}' is being renamed"),
+        kind: Kind::Busy,
+    })
+}
+
+/// One dataset without its history; `None` when it does not exist.
+async fn row_of(
+    runner: &dyn Runner,
+    dataset: &DatasetName,
+    features: &Features,
+) -> Result<Option<DatasetRow>, Error> {
+    let rows = unless_missing(list_datasets(runner, &Scope::Only(dataset.clone()), features).await)?;
+    Ok(rows.into_iter().flatten().find(|row| row.name == *dataset))
 }
 
 /// Puts datasets and their histories together, by name.
@@ -117,8 +145,15 @@ fn unless_missing<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    };
+
+    use zfs_sync_core::{inventory::DatasetKind, time::SystemClock};
+
     use super::*;
-    use crate::{command::ListColumns, runner::scripted::Scripted};
+    use crate::{command::ListColumns, memory::Host, runner::scripted::Scripted};
 
     const ROWS: &str = "tank\t1\tfilesystem\t1\t0\t9\t9\t9\toff\tyes\toff\t-\t-\n\
                         tank/a\t2\tvolume\t5\t0\t9\t9\t9\ton\t-\toff\t-\t-\n";
@@ -181,6 +216,61 @@ mod tests {
         let (dataset, token) = read_one(&runner, &name, &features()).await.unwrap().unwrap();
         assert_eq!(dataset.snapshots.len(), 2);
         assert_eq!(token.as_deref(), Some("1-0-0-"));
+    }
+
+    #[tokio::test]
+    async fn a_dataset_that_gives_its_name_away_between_both_looks_is_not_mixed_with_the_next() {
+        let host = Host::new("nas1", Arc::new(SystemClock), 1);
+        host.create_pool("tank", 1 << 30).unwrap();
+        for (dataset, snapshots) in [("tank/a", 1), ("tank/next", 2)] {
+            host.create_dataset(dataset, DatasetKind::Filesystem).unwrap();
+            for number in 0..snapshots {
+                host.snapshot(&format!("{dataset}@{number}")).unwrap();
+            }
+        }
+        let runner = host.runner();
+        let features = Features::probe(&*runner).await.unwrap();
+        let next: DatasetName = "tank/next".parse().unwrap();
+        let (expected, _) = read_one(&*runner, &next, &features).await.unwrap().unwrap();
+        let (other, done) = (host.clone(), AtomicBool::new(false));
+        host.faults().fail_next(
+            move |command| {
+                if matches!(command, Command::ListHistory { .. }) && !done.swap(true, Ordering::Relaxed) {
+                    other.rename_dataset("tank/a", "tank/b").unwrap();
+                    other.rename_dataset("tank/next", "tank/a").unwrap();
+                }
+                false
+            },
+            "never said",
+        );
+        let name: DatasetName = "tank/a".parse().unwrap();
+        let (found, _) = read_one(&*runner, &name, &features).await.unwrap().unwrap();
+        assert_eq!(found, Dataset { name, ..expected });
+    }
+
+    #[tokio::test]
+    async fn a_name_that_never_rests_is_an_error() {
+        let host = Host::new("nas1", Arc::new(SystemClock), 1);
+        host.create_pool("tank", 1 << 30).unwrap();
+        for dataset in ["tank/a", "tank/next"] {
+            host.create_dataset(dataset, DatasetKind::Filesystem).unwrap();
+        }
+        let other = host.clone();
+        host.faults().fail_next(
+            move |command| {
+                if matches!(command, Command::ListHistory { .. }) {
+                    other.rename_dataset("tank/a", "tank/b").unwrap();
+                    other.rename_dataset("tank/next", "tank/a").unwrap();
+                    other.rename_dataset("tank/b", "tank/next").unwrap();
+                }
+                false
+            },
+            "never said",
+        );
+        let runner = host.runner();
+        let features = Features::probe(&*runner).await.unwrap();
+        let error = read_one(&*runner, &"tank/a".parse().unwrap(), &features).await.unwrap_err();
+        assert_eq!(error.kind, Kind::Busy, "{error}");
     }
 
     #[tokio::test]

@@ -36,7 +36,7 @@ const REPORTS_PER_SCAN: usize = 32;
 #[derive(Debug)]
 pub(super) struct ReporterHandle {
     wake: Notify,
-    /// Datasets whose history is to be read again.
+    /// Datasets that were worked on: to be read again, and told exactly.
     marked: Mutex<BTreeSet<DatasetName>>,
     /// Counts demands for a report.
     wanted: AtomicU64,
@@ -71,7 +71,7 @@ impl ReporterHandle {
         demand
     }
 
-    /// The histories of these datasets are read again at the next look.
+    /// The histories of these datasets are read again at the next look, and what was written told exactly.
     pub(super) fn mark(&self, datasets: impl IntoIterator<Item = DatasetName>) {
         self.marked.lock().expect("no holder of this lock panics").extend(datasets);
     }
@@ -144,6 +144,7 @@ impl Reporter {
         // Read before looking: whoever demands a report later may mean something that this look does not see.
         let wanted = handle.wanted.load(Ordering::Acquire);
         for dataset in handle.take_marked() {
+            self.reports.tell_exactly(dataset.clone());
             self.scanner.mark(dataset);
         }
         let began = Instant::now();

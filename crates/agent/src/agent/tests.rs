@@ -9,7 +9,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use camino::Utf8Path;
 use tokio_util::sync::CancellationToken;
-use zfs_sync_api::v1::agent::{LeasedTransfer, Peer, TransferOutcome};
+use zfs_sync_api::v1::agent::{LeasedTransfer, Peer, TransferOutcome, TransferResult};
 use zfs_sync_core::{
     guid::Guid,
     ids::{SystemId, TransferId},
@@ -27,8 +27,9 @@ use zfs_sync_zfs::{
     runner::{Output, Runner, Stage},
 };
 
-use self::witness::Witness;
+use self::witness::{Seen, Witness};
 use super::*;
+use crate::engine::Settled;
 
 /// Reaches in-memory hosts.
 #[derive(Debug)]
@@ -223,6 +224,108 @@ async fn a_leased_transfer_arrives_and_the_witness_knows_before_it_hears_the_res
     stop(&agent, &shutdown).await;
     assert!(!world.source_is_held().await);
     assert_eq!(world.ledger().len(), 0);
+}
+
+/// A transfer has ended, its result is written down, and the witness has not answered the report of what it did.
+async fn ended_and_not_yet_reported(world: &World) -> (AgentHandle, CancellationToken) {
+    let (agent, shutdown) = world.start();
+    world.witness.until(|seen| seen.known.contains_key("backup")).await;
+    world.witness.change(|seen| seen.thinking = true);
+    world.witness.until(|seen| seen.waiting > 0).await;
+    let lease = world.lease(1, 1).await;
+    world.witness.change(|seen| seen.leases.push_back(lease));
+    let ended = async {
+        while agent.shared.ledger.entry(id(1)).is_none_or(|entry| entry.result.is_none()) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), ended).await.expect("the transfer ends in time");
+    (agent, shutdown)
+}
+
+#[tokio::test]
+async fn a_result_does_not_overtake_the_report_of_what_it_did_when_another_one_is_delivered() {
+    let world = World::new().await;
+    let (agent, shutdown) = ended_and_not_yet_reported(&world).await;
+    let other = world.lease(2, 1).await;
+    world.witness.change(|seen| drop(seen.given.insert(other.id, other.clone())));
+    let result =
+        TransferResult { generation: 1, outcome: TransferOutcome::Cancelled, bytes: 0, resumed_from: None };
+    agent.shared.ledger.begin(&other).unwrap();
+    agent.shared.ledger.finish(other.id, 1, Settled::Clean, Some(result)).unwrap();
+    agent.shared.outbox.wake();
+    let heard = |seen: &Seen| seen.results.iter().map(|(transfer, _)| *transfer).collect::<Vec<_>>();
+    world.witness.until(|seen| heard(seen).contains(&id(2))).await;
+    world.witness.look(|seen| assert_eq!(heard(seen), [id(2)]));
+
+    world.witness.change(|seen| seen.thinking = false);
+    world.witness.until(|seen| seen.results.len() == 2).await;
+    world.witness.look(|seen| assert_eq!(seen.known["backup/a"], ["one"], "reported before the result"));
+    stop(&agent, &shutdown).await;
+    assert_eq!(world.ledger().len(), 0);
+}
+
+#[tokio::test]
+async fn a_result_whose_report_nobody_answers_is_said_all_the_same() {
+    let world = World::new().await;
+    let (agent, shutdown) = ended_and_not_yet_reported(&world).await;
+    world.witness.until(|seen| !seen.results.is_empty()).await;
+    world.witness.look(|seen| assert!(!seen.known.contains_key("backup/a")));
+    stop(&agent, &shutdown).await;
+    assert_eq!(world.ledger().len(), 0);
+}
+
+#[tokio::test]
+async fn a_result_whose_report_was_not_answered_is_said_when_the_agent_stops() {
+    let world = World::new().await;
+    let (agent, shutdown) = ended_and_not_yet_reported(&world).await;
+    stop(&agent, &shutdown).await;
+    world.witness.look(|seen| assert_eq!(seen.results.len(), 1));
+    assert_eq!(world.ledger().len(), 0);
+}
+
+#[tokio::test]
+async fn a_step_that_would_give_up_more_than_was_planned_makes_the_witness_know_how_much() {
+    let world = World::new().await;
+    let (agent, shutdown) = world.start();
+    let first = world.lease(1, 1).await;
+    world.witness.change(|seen| seen.leases.push_back(first));
+    world.witness.until(|seen| !seen.results.is_empty()).await;
+    world.target.set_readonly("backup/a", false).unwrap();
+    world.target.write("backup/a", 1000).unwrap();
+    agent.wake();
+    let told = |seen: &Seen| {
+        let named = seen.reports.iter().rev().flat_map(|report| &report.datasets);
+        named.filter(|dataset| dataset.name.as_str() == "backup/a").map(|told| told.properties.written).next()
+    };
+    world.witness.until(|seen| told(seen).is_some_and(|written| written > 0)).await;
+    let mut planned = 0;
+    world.witness.look(|seen| planned = told(seen).unwrap());
+    // More of it is no news by itself.
+    world.target.write("backup/a", 500_000).unwrap();
+    let written = world.dataset(&world.target, "backup/a").await.unwrap().properties.written;
+    assert!(written > planned);
+
+    let target = world.dataset(&world.target, "backup/a").await.unwrap();
+    let newest = target.newest().unwrap();
+    let mut lease = world.lease(2, 1).await;
+    lease.peer = None;
+    lease.step.action = Action::RollBack {
+        to: newest.guid,
+        to_label: newest.label.clone(),
+        target_guid: target.properties.guid,
+        target_newest: newest.guid,
+        destroys: Vec::new(),
+        discards: planned,
+    };
+    world.witness.change(|seen| seen.leases.push_back(lease));
+    world.witness.until(|seen| seen.results.len() == 2).await;
+    world.witness.look(|seen| {
+        let outcome = &seen.results[1].1.outcome;
+        assert!(matches!(outcome, TransferOutcome::Stale { .. }), "{outcome:?}");
+        assert_eq!(told(seen), Some(written), "reported before the result");
+    });
+    stop(&agent, &shutdown).await;
 }
 
 #[tokio::test]

@@ -112,13 +112,15 @@ async fn run(shared: Arc<Shared>, leased: LeasedTransfer, place: OwnedSemaphoreP
     };
     let (execution, (), ()) = tokio::join!(Box::pin(work), shutdown, telling);
     let stop = stop.get().copied();
+    // Not even the wake of another transfer lets it overtake the report of what it did.
+    let kept_back = shared.outbox.keep_back(id, leased.generation);
     finish(&shared, &leased, execution, stop).await;
     drop(place);
 
     shared.reporter.mark(local_datasets(&leased));
     // Without a witness that answers it only waits; and when the agent stops, the last results go out at once.
     let _reported = shared.unless_shutdown(shared.reporter.report(REPORT_FIRST)).await;
-    shared.outbox.wake();
+    drop(kept_back);
 }
 
 async fn execute(

@@ -73,4 +73,8 @@ impl Watcher for LedgerWatcher {
             Err(error) => Err(RecordError(error.to_string())),
         }
     }
+
+    fn noted(&self, tag: &str) -> Vec<HoldNote> {
+        self.ledger.noted(tag)
+    }
 }

@@ -27,13 +27,14 @@ mod roll_back;
 mod route;
 mod send;
 mod settle;
+mod stray;
 #[cfg(test)]
 mod tests;
 mod view;
 
 use std::{
     fmt,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{Mutex, PoisonError},
 };
 
 use async_trait::async_trait;
@@ -139,6 +140,14 @@ pub trait Watcher: Send + Sync + fmt::Debug {
 
     /// Must be on disk when this returns: the hold is placed next. An error stops the execution.
     async fn record(&self, note: HoldNote) -> Result<(), RecordError>;
+
+    /// Everything that was written down under this tag and is not known to be released: by this execution, by earlier attempts, and by
+    /// other transfers of the same replica. By the GUIDs, holds are found that went to another dataset with their snapshot; a watcher
+    /// that keeps nothing beyond this execution need not answer.
+    fn noted(&self, tag: &str) -> Vec<HoldNote> {
+        let _ = tag;
+        Vec::new()
+    }
 }
 
 /// How an execution ended.
@@ -200,8 +209,8 @@ struct Run<'a> {
     watcher: &'a dyn Watcher,
     cancel: &'a CancellationToken,
     protection: Protection,
-    /// True when a hold was written down, so that there is something to tidy up whatever happens next.
-    noted: AtomicBool,
+    /// What was written down, so that it is looked after whatever happens next.
+    notes: Mutex<Vec<HoldNote>>,
 }
 
 impl<'a> Run<'a> {
@@ -211,7 +220,7 @@ impl<'a> Run<'a> {
         watcher: &'a dyn Watcher,
         cancel: &'a CancellationToken,
     ) -> Self {
-        Self { step, sides, watcher, cancel, protection: step.protection(), noted: AtomicBool::new(false) }
+        Self { step, sides, watcher, cancel, protection: step.protection(), notes: Mutex::default() }
     }
 
     fn runner(&self, side: Side) -> &'a dyn Runner {
@@ -226,8 +235,21 @@ impl<'a> Run<'a> {
     }
 
     async fn record(&self, note: HoldNote) -> Result<(), Failure> {
-        self.noted.store(true, Ordering::Relaxed);
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(note.clone());
         self.watcher.record(note).await.map_err(|error| Failure::unrecorded(&error))
+    }
+
+    /// True when a hold may have been placed.
+    fn has_noted(&self) -> bool {
+        !self.notes.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// Holds under this tag that may be there, of this execution and of those before it.
+    fn noted(&self, tag: &str) -> Vec<HoldNote> {
+        let mut notes = self.watcher.noted(tag);
+        let own = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        notes.extend(own.iter().filter(|note| note.tag == tag).cloned());
+        notes
     }
 
     fn check_cancelled(&self) -> Result<(), Failure> {

@@ -90,7 +90,7 @@ pub(super) fn choose(step: &Step, send: &Send, view: &View, origins: &Origins) -
         return Err(Failure::stale(format!("{}@{} was destroyed", step.source, send.to.label)));
     };
     if let Some(base) = &base {
-        check_order(step, source, base, to)?;
+        check_order(step, source, target, base, to)?;
     }
     refuse_plain(step, send, source)?;
     Ok(Route::Fresh { base, to: to.into(), discard, origin: None })
@@ -179,7 +179,13 @@ pub(super) fn waiting(step: &Step, partial: &PartialReceive, why: &str) -> Failu
 }
 
 /// `zfs send -i` from a bookmark to an *older* snapshot is accepted silently, and skips what lies between.
-fn check_order(step: &Step, source: &Dataset, base: &Base, to: &Snapshot) -> Result<(), Failure> {
+fn check_order(
+    step: &Step,
+    source: &Dataset,
+    target: Option<&Dataset>,
+    base: &Base,
+    to: &Snapshot,
+) -> Result<(), Failure> {
     let after = base.point().createtxg;
     if to.createtxg <= after {
         return Err(Failure::stale(format!(
@@ -187,7 +193,10 @@ fn check_order(step: &Step, source: &Dataset, base: &Base, to: &Snapshot) -> Res
             step.source, to.label
         )));
     }
-    let between = |snapshot: &&Snapshot| snapshot.createtxg > after && snapshot.createtxg < to.createtxg;
+    let is_there = |guid| target.is_some_and(|target| target.snapshot(guid).is_some());
+    let between = |snapshot: &&Snapshot| {
+        snapshot.createtxg > after && snapshot.createtxg < to.createtxg && !is_there(snapshot.guid)
+    };
     match base {
         Base::Bookmark(_) if source.snapshots.iter().any(|snapshot| between(&snapshot)) => {
             let detail = format!("of the common snapshot of {} only a bookmark is left", step.source);

@@ -1,6 +1,6 @@
 //! Send and receive, up to one snapshot.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 
 use zfs_sync_api::{codes::ErrorCode, v1::agent::TransferOutcome};
 use zfs_sync_core::{
@@ -60,11 +60,7 @@ pub(super) async fn execute(run: &Run<'_>, send: &Send) -> Execution {
             Execution { outcome, bytes, resumed_from: stream.resumed_from, settled }
         }
         Err(failure) => {
-            let settled = if run.noted.load(Ordering::Relaxed) {
-                look_and_tidy_up(run).await
-            } else {
-                Settled::Untouched
-            };
+            let settled = if run.has_noted() { look_and_tidy_up(run).await } else { Settled::Untouched };
             Execution { outcome: failure.into_outcome(), bytes: 0, resumed_from: None, settled }
         }
     }
@@ -259,8 +255,9 @@ fn why_not(run: &Run<'_>, stream: &Stream, error: Option<PipelineError>) -> Fail
         Some(error) if error.stage != StageName::Cancelled => {
             let doing = format!("send {}@{} to {}", run.step.source, stream.goal.label, run.step.target);
             let gone = error.error.kind == Kind::NotFound;
-            if gone && (stream.receive.origin.is_some() || error.stage == StageName::Send) {
-                // What is sent, what it starts from, and what the target was to become a clone of were there a moment ago.
+            let continues = stream.receive.first.is_none();
+            if gone && (continues || stream.receive.origin.is_some() || error.stage == StageName::Send) {
+                // What is sent, what it starts from, the target that has it, and what it was to become a clone of were there a moment ago.
                 return Failure::stale(format!("could not {doing}: {}", in_words(&error.error)));
             }
             Failure::stream(&doing, &error)

@@ -5,7 +5,7 @@
 //! - the target's newest common snapshot has our hold, and no other snapshot of that target;
 //! - the source has our bookmark of it, and none of an older snapshot, except what a waiting partial receive starts from;
 //! - the source has step holds only on the two ends of a partial receive that waits on the target: were its snapshot
-//!   destroyed, what has already come would be lost.
+//!   destroyed, what has already come would be lost. A held snapshot that went to another dataset is found there ([`stray`](super::stray)).
 //!
 //! The new protection is always in place before the old one goes. Nothing here fails a transfer: the data has arrived.
 
@@ -27,6 +27,7 @@ use super::{
     as_clone::continues,
     failure::{Failure, in_words},
     holds::{base_hold_of, tags},
+    stray::{Strays, release_strays},
     view::{View, name_of},
 };
 
@@ -58,8 +59,12 @@ pub async fn settle(step: &Step, sides: &Sides<'_>, watcher: &dyn Watcher) -> Se
     let cancel = CancellationToken::new();
     let run = Run::new(step, sides, watcher, &cancel);
     match View::read_wherever(step, sides).await {
-        // Destroyed, and its holds with it; the target's hold stays on what may be the last copy.
-        Ok(View { source: None, .. }) => Settled::Clean,
+        // Destroyed, and its holds with it, but for what a promoted clone has taken over before; the target's hold stays on what may
+        // be the last copy.
+        Ok(View { source: None, .. }) => match release_strays(&run, &BTreeSet::new()).await {
+            Strays::None => Settled::Clean,
+            Strays::Unknown => Settled::Open,
+        },
         Ok(view) => tidy_up(&run, &view).await,
         Err(failure) => {
             run.warn_failure(failure);
@@ -76,7 +81,7 @@ pub(super) async fn tidy_up(run: &Run<'_>, view: &View) -> Settled {
         return Settled::Open;
     };
     let comparison = compare(source, view.target.as_ref());
-    let mut tidy = Tidy { run, source, target: view.target.as_ref(), open: false };
+    let mut tidy = Tidy { run, source, target: view.target.as_ref(), open: false, released: BTreeSet::new() };
     match tidy.everything(&comparison).await {
         Ok(waiting) if !tidy.open => {
             if waiting {
@@ -98,6 +103,8 @@ struct Tidy<'a> {
     target: Option<&'a Dataset>,
     /// Something did not succeed.
     open: bool,
+    /// Source snapshots that had a step hold of ours.
+    released: BTreeSet<Guid>,
 }
 
 impl<'a> Tidy<'a> {
@@ -114,6 +121,11 @@ impl<'a> Tidy<'a> {
             self.protect_base(newest, &waiting).await?;
         }
         self.keep_step_holds(&waiting).await?;
+        // What waits may need holds for days, and each look reads the whole host: strays have time until then. What is open is looked at
+        // again in any case.
+        if waiting.is_empty() && !self.open {
+            self.open = release_strays(self.run, &self.released).await == Strays::Unknown;
+        }
         Ok(!waiting.is_empty())
     }
 
@@ -223,8 +235,8 @@ impl<'a> Tidy<'a> {
                 .watcher
                 .warn(&format!("{count} snapshots of {name} are held; looked at the newest {SWEEP_LIMIT}"));
         }
-        for snapshot in held.into_iter().take(SWEEP_LIMIT) {
-            let Ok(snapshot) = name_of(dataset, snapshot) else { continue };
+        for found in held.into_iter().take(SWEEP_LIMIT) {
+            let Ok(snapshot) = name_of(dataset, found) else { continue };
             let tags = match tags(self.run, side, &snapshot).await {
                 // It was held a moment ago: released or destroyed since, or renamed, and our holds went along.
                 Ok(tags) if tags.is_empty() => {
@@ -240,6 +252,10 @@ impl<'a> Tidy<'a> {
             for tag in tags.iter().filter_map(|tag| ours(tag)) {
                 let doing = format!("release our hold on {snapshot}");
                 self.attempt(side, &doing, Command::Release { tag, snapshot: snapshot.clone() }).await?;
+                // Of the source, only step holds are released.
+                if side == Side::Source {
+                    self.released.insert(found.guid);
+                }
             }
         }
         Ok(())

@@ -11,6 +11,7 @@ mod planned;
 mod refusals;
 mod roll_back;
 mod set_aside;
+mod stray;
 mod transfers;
 
 use std::{
@@ -87,6 +88,10 @@ impl Watcher for Recorder {
         }
         self.log().notes.push(note);
         Ok(())
+    }
+
+    fn noted(&self, tag: &str) -> Vec<HoldNote> {
+        self.log().notes.iter().filter(|note| note.tag == tag).cloned().collect()
     }
 }
 
@@ -248,6 +253,10 @@ impl World {
     }
 
     async fn settle(&self, step: &Step) -> Settled {
+        self.settle_with(step, &Recorder::default()).await
+    }
+
+    async fn settle_with(&self, step: &Step, recorder: &Recorder) -> Settled {
         let (source_features, target_features) = self.features().await;
         let (source, target) = (self.source.runner(), self.target.runner());
         let sides = Sides {
@@ -256,7 +265,7 @@ impl World {
             source_features: &source_features,
             target_features: &target_features,
         };
-        settle(step, &sides, &Recorder::default()).await
+        settle(step, &sides, recorder).await
     }
 
     /// Plans and executes until nothing is to be done. Every step has to succeed.

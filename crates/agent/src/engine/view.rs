@@ -9,7 +9,7 @@ use zfs_sync_zfs::{
     command::Scope,
     error::Error,
     features::Features,
-    inventory::{list_datasets, read_one},
+    inventory::{ensure_pools_answer, list_datasets, read_one},
     runner::Runner,
 };
 
@@ -62,7 +62,11 @@ pub(super) fn unread(dataset: &DatasetName, runner: &dyn Runner, error: &Error) 
 
 async fn find(runner: &dyn Runner, features: &Features, guid: Guid) -> Result<Option<Dataset>, Error> {
     let rows = list_datasets(runner, &Scope::Everything, features).await?;
-    let Some(row) = rows.into_iter().find(|row| row.properties.guid == guid) else { return Ok(None) };
+    let Some(row) = rows.into_iter().find(|row| row.properties.guid == guid) else {
+        // The listing leaves out what is on a pool that does not answer.
+        ensure_pools_answer(runner).await?;
+        return Ok(None);
+    };
     Ok(read_one(runner, &row.name, features).await?.map(|(dataset, _)| dataset))
 }
 

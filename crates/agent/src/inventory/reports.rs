@@ -24,6 +24,8 @@ pub struct Reports {
     told_retention: BTreeMap<DatasetName, Retention>,
     /// Histories it asked for.
     needed: BTreeSet<DatasetName>,
+    /// Of which it is to be told exactly how much was written; see [`Self::tell_exactly`].
+    exact: BTreeSet<DatasetName>,
 }
 
 #[derive(Debug)]
@@ -42,6 +44,7 @@ impl Reports {
             told: BTreeMap::new(),
             told_retention: BTreeMap::new(),
             needed: BTreeSet::new(),
+            exact: BTreeSet::new(),
         }
     }
 
@@ -49,6 +52,16 @@ impl Reports {
     pub fn resync(&mut self) {
         self.base = None;
         self.needed.clear();
+    }
+
+    /// The next report names this dataset also if nothing but `written` is another than the witness was told.
+    ///
+    /// Sizes that move with every write are no news by themselves, or a busy host would report all of it each second. But a step that
+    /// gives up what was written names the bytes, and is stale when there are more: planned again from the figure of long ago, it would be
+    /// stale again, for ever. So whoever has worked on a dataset asks for this once, however it ended: that costs one row for each step,
+    /// and leaves nothing to decide about which ends need it.
+    pub fn tell_exactly(&mut self, dataset: DatasetName) {
+        self.exact.insert(dataset);
     }
 
     /// True when a report would say something.
@@ -65,6 +78,14 @@ impl Reports {
     pub fn next(&mut self, scanner: &Scanner) -> InventoryReport {
         self.sequence += 1;
         let seen = scanner.seen();
+        // Otherwise what was told exactly already would be news again with a write long after the step.
+        let (exact, told) = (&mut self.exact, &self.told);
+        exact.retain(|name| {
+            let (seen, told) = (seen.get(name), told.get(name));
+            seen.is_some_and(|seen| {
+                told.is_none_or(|told| told.properties.written != seen.dataset.properties.written)
+            })
+        });
         if self.base.is_none() {
             // Digests only: the witness may well have the histories, and asks for those it lacks.
             let datasets = seen.values().map(|seen| reported(seen, None)).collect();
@@ -78,6 +99,7 @@ impl Reports {
         }
         let mut datasets = Vec::new();
         let mut room = HISTORY_LIMIT;
+        let mut later = BTreeSet::new();
         for (name, seen) in seen {
             if !self.wants_history(name, seen) {
                 if self.is_news(name, seen) {
@@ -90,9 +112,17 @@ impl Reports {
             if size <= room || room == HISTORY_LIMIT {
                 room = room.saturating_sub(size.max(1));
                 datasets.push(reported(seen, Some(history(seen))));
+            } else {
+                later.insert(seen.dataset.properties.guid);
             }
         }
-        let removed = self.told.keys().filter(|name| !seen.contains_key(*name)).cloned().collect();
+        // A renamed dataset keeps its GUID: one report takes it from the old name to the new. Unknown in between, its replicas or its own
+        // old name would be planned to be seeded in full; known under both names, it would not be taken for renamed. An old name that
+        // waits stays in `told`, so it is news until it is said.
+        let gone = |&(name, told): &(&DatasetName, &Told)| {
+            !seen.contains_key(name) && !later.contains(&told.properties.guid)
+        };
+        let removed = self.told.iter().filter(gone).map(|(name, _)| name.clone()).collect();
         let retention = scanner.retention();
         let retention = (self.told_retention != *retention).then(|| retention.clone());
         InventoryReport { sequence: self.sequence, base: self.base, datasets, removed, retention }
@@ -116,6 +146,7 @@ impl Reports {
             }
             let told = Told { properties: properties.clone(), digest: digest.clone() };
             self.told.insert(name.clone(), told);
+            self.exact.remove(name);
         }
         for name in &report.removed {
             self.told.remove(name);
@@ -129,8 +160,11 @@ impl Reports {
     }
 
     fn is_news(&self, name: &DatasetName, seen: &Seen) -> bool {
+        let present = &seen.dataset.properties;
         self.told.get(name).is_none_or(|told| {
-            told.digest != seen.digest || !told.properties.same_for_report(&seen.dataset.properties)
+            told.digest != seen.digest
+                || !told.properties.same_for_report(present)
+                || self.exact.contains(name) && told.properties.written != present.written
         })
     }
 

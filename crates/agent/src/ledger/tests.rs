@@ -200,6 +200,33 @@ fn one_success_settles_what_earlier_transfers_of_the_replica_left() {
 }
 
 #[test]
+fn what_was_held_is_known_until_all_of_the_replica_is_clean() {
+    let place = Place::new();
+    let ledger = place.open().ledger;
+    let tag = note("one").tag;
+    for (number, label) in [(1, "one"), (2, "two")] {
+        ledger.begin(&leased(number, 1)).unwrap();
+        ledger.note_hold(id(number), note(label)).unwrap();
+    }
+    let other = HoldNote { tag: "zfs-sync:step:1:3".into(), ..note("three") };
+    ledger.note_hold(id(2), other).unwrap();
+    let noted = |ledger: &Ledger| {
+        let mut noted: Vec<_> = ledger.noted(&tag).into_iter().map(|note| note.label.to_string()).collect();
+        noted.sort();
+        noted
+    };
+    assert_eq!(noted(&ledger), ["one", "two"]);
+    ledger.finish(id(1), 1, Settled::Open, None).unwrap();
+    ledger.settle_others(id(2)).unwrap();
+    ledger.finish(id(2), 1, Settled::Open, None).unwrap();
+    let ledger = place.open().ledger;
+    assert_eq!(ledger.entry(id(1)).map(|entry| entry.phase), None);
+    assert_eq!(noted(&ledger), ["one", "two"]);
+    ledger.settle(id(2), 1, Settled::Clean).unwrap();
+    assert_eq!(noted(&ledger), [""; 0]);
+}
+
+#[test]
 fn what_can_not_be_written_did_not_happen() {
     let place = Place::new();
     let ledger = place.open().ledger;

@@ -51,7 +51,7 @@ pub(super) fn by_relation<'a>(
         }
         Relation::UpToDate => in_sync(survey, pair, sender, target, comparison, words),
         Relation::NeverSeeded => seed(survey, pair, sender, target, comparison, words),
-        Relation::Behind { base } => catch_up(survey, sender, base, comparison, words),
+        Relation::Behind { base } => catch_up(survey, pair, sender, base, comparison, words),
         Relation::Resumable { base, to } => resume(sender, base.as_ref(), to, words),
         conflict => match conflict.conflict() {
             Some(reason) => room::make(survey, pair, sender, target, reason, words),
@@ -129,6 +129,7 @@ fn in_sync<'a>(
 
 fn catch_up<'a>(
     survey: &Survey<'a>,
+    pair: &Pair<'a>,
     sender: Sender<'a>,
     base: &Base,
     comparison: &Comparison,
@@ -141,7 +142,10 @@ fn catch_up<'a>(
     let (to, snapshots): (Option<&Snapshot>, u32) = match base {
         Base::Snapshot(_) => (newer.next_back(), comparison.snapshot_lag),
         // `-I` starts from a snapshot of the dataset itself (openzfs#12415).
-        Base::Bookmark(_) | Base::Origin { .. } => (newer.next(), 1),
+        Base::Bookmark(_) | Base::Origin { .. } => {
+            let is_there = |guid| pair.target_dataset.is_some_and(|target| target.snapshot(guid).is_some());
+            (newer.find(|snapshot| !is_there(snapshot.guid)), 1)
+        }
     };
     let Some(to) = to else {
         return Outcome::nothing(ReplicaState::InSync, Reason::NoNewSnapshot, words.up_to_date());

@@ -148,7 +148,7 @@ pub fn compare(source: &Dataset, target: Option<&Dataset>) -> Comparison {
     let known = Known::new(source);
     let common = target.snapshots.iter().rev().find_map(|snapshot| known.base(snapshot.guid));
     let newer: Vec<&Snapshot> = match &common {
-        Some(base) => newer_than(source, base),
+        Some(base) => newer_than(source, base, target),
         None => source.snapshots.iter().collect(),
     };
     let only_on_target: Vec<Label> = target
@@ -206,9 +206,16 @@ fn count(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 
-fn newer_than<'a>(source: &'a Dataset, base: &Base) -> Vec<&'a Snapshot> {
+/// What is to be sent after `base`. A source that destroyed what it had and received it again has it later than its bookmarks say: what the
+/// target has needs no sending.
+fn newer_than<'a>(source: &'a Dataset, base: &Base, target: &Dataset) -> Vec<&'a Snapshot> {
     let after = base.point().createtxg;
-    source.snapshots.iter().filter(|snapshot| snapshot.createtxg > after).collect()
+    let there: HashSet<Guid> = match base {
+        Base::Bookmark(_) => target.snapshots.iter().map(|snapshot| snapshot.guid).collect(),
+        Base::Snapshot(_) | Base::Origin { .. } => HashSet::new(),
+    };
+    let newer = source.snapshots.iter().filter(|snapshot| snapshot.createtxg > after);
+    newer.filter(|snapshot| !there.contains(&snapshot.guid)).collect()
 }
 
 /// The source snapshot at which an interrupted receive ends, when it starts from `base` and may be continued.

@@ -6,7 +6,7 @@ use zfs_sync_core::{
     group::GroupMode,
     guid::{Guid, Txg},
     ids::SystemId,
-    inventory::{Dataset, DatasetKind, Inventory},
+    inventory::{Dataset, DatasetKind, Inventory, Snapshot},
     name::DatasetName,
     plan::{Action, Base, Casualty, Report, Send, Step, TargetOrigin},
 };
@@ -275,13 +275,15 @@ impl World {
         };
         let sent = &sending.snapshots[from..=to];
         assert_eq!(sent.len(), send.snapshots as usize);
+        let taken = |sent: &&Snapshot| {
+            let receiving = &self.inventory(*target_system).datasets[target];
+            receiving.snapshots.iter().any(|old| old.label == sent.label)
+        };
+        if let Some(sent) = sent.iter().find(taken) {
+            panic!("{target}@{} exists, in {self:?}", sent.label);
+        }
         let receiving = self.target(step);
         for (txg, sent) in (first_txg..).zip(sent) {
-            assert!(
-                receiving.snapshots.iter().all(|old| old.label != sent.label),
-                "{target}@{} exists",
-                sent.label
-            );
             let mut received = sent.clone();
             received.createtxg = Txg::new(txg);
             received.holds = 0;

@@ -45,6 +45,12 @@ fn place(source: &Dataset, guid: Guid) -> Option<u64> {
     in_snapshots.chain(in_bookmarks).next()
 }
 
+/// Destroyed on the source, which has bookmarks of what came after it, and received there once more: the target has had it all the time.
+fn is_there_again(source: &Dataset, target: &Dataset, base: Option<Guid>, sent: &Snapshot) -> bool {
+    let only_marked = base.is_some_and(|base| source.snapshots.iter().all(|s| s.guid != base));
+    only_marked && target.snapshots.iter().any(|s| s.guid == sent.guid)
+}
+
 /// What `zfs receive -s` left could be finished from what the source has.
 fn can_finish(source: &Dataset, target: &Dataset, from: Option<Guid>) -> Option<Snapshot> {
     let partial = target.properties.partial.clone()?;
@@ -55,6 +61,7 @@ fn can_finish(source: &Dataset, target: &Dataset, from: Option<Guid>) -> Option<
     source
         .snapshots
         .iter()
+        .filter(|s| !is_there_again(source, target, from, s))
         .find(|s| s.guid == partial.to_guid && after.is_none_or(|after| s.createtxg.get() > after))
         .cloned()
 }
@@ -95,7 +102,11 @@ pub(crate) fn expected(source: &Dataset, target: Option<&Dataset>) -> Kind {
     let rest = can_finish(source, target, Some(head.guid));
     let coming: Vec<&Snapshot> = match &rest {
         Some(to) => vec![to],
-        None => source.snapshots.iter().filter(|s| s.createtxg.get() > head_place).collect(),
+        None => source
+            .snapshots
+            .iter()
+            .filter(|s| s.createtxg.get() > head_place && !is_there_again(source, target, Some(head.guid), s))
+            .collect(),
     };
     for new in &coming {
         for old in &target.snapshots {

@@ -38,13 +38,17 @@ pub(super) struct Seen {
     pub(super) known: BTreeMap<String, Vec<String>>,
     pub(super) leases: VecDeque<LeasedTransfer>,
     /// Every lease it gave out, by transfer.
-    given: BTreeMap<TransferId, LeasedTransfer>,
+    pub(super) given: BTreeMap<TransferId, LeasedTransfer>,
     pub(super) progress: Vec<ProgressReport>,
     /// Transfers that somebody wants to be cancelled.
     pub(super) cancelled: BTreeSet<TransferId>,
     /// Transfers whose lease is somebody else's.
     pub(super) lost: BTreeSet<TransferId>,
     pub(super) results: Vec<(TransferId, TransferResult)>,
+    /// Reports wait for their answers.
+    pub(super) thinking: bool,
+    /// How many do.
+    pub(super) waiting: u32,
     /// Results are not taken.
     pub(super) deaf: bool,
     /// How many were not.
@@ -161,7 +165,14 @@ async fn answer(seen: &watch::Sender<Seen>, path: &str, body: &[u8]) -> Answer {
             seen.send_modify(|seen| seen.hellos += 1);
             fine(&HelloAnswer { released: 0 })
         }
-        "inventory" => fine(&take_report(seen, parse(body))),
+        "inventory" => {
+            seen.send_if_modified(|seen| {
+                seen.waiting += u32::from(seen.thinking);
+                seen.thinking
+            });
+            seen.subscribe().wait_for(|seen| !seen.thinking).await.unwrap();
+            fine(&take_report(seen, parse(body)))
+        }
         "lease" => fine(&lease(seen, parse(body)).await),
         "progress" => {
             let transfer = transfer_id(path);

@@ -1,5 +1,7 @@
 //! Holds and bookmarks: never too few, never too many, never somebody else's.
 
+use std::sync::atomic::Ordering;
+
 use super::*;
 
 #[tokio::test]

@@ -219,3 +219,24 @@ async fn a_token_of_another_dataset_is_not_continued() {
     world.assert_in_sync().await;
     world.assert_tidy().await;
 }
+
+#[tokio::test]
+async fn a_target_that_goes_away_before_the_stream_is_planned_anew() {
+    let world = World::new();
+    world.converge().await;
+    world.grow("two", 1000);
+    let step = world.step().await;
+    let target = world.target.clone();
+    // Everything was looked at, and nothing was sent yet.
+    world.source.faults().fail_next(
+        move |command| {
+            if matches!(command, Command::Estimate(_)) {
+                target.rename_dataset("backup/a", "backup/b").unwrap();
+            }
+            false
+        },
+        "never said",
+    );
+    let (execution, _) = world.execute(&step).await;
+    assert!(stale(&execution).contains("does not exist"), "{execution:?}");
+}

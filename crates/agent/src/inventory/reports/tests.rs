@@ -125,6 +125,10 @@ fn names(report: &InventoryReport) -> Vec<&str> {
     report.datasets.iter().map(|dataset| dataset.name.as_str()).collect()
 }
 
+fn removed(report: &InventoryReport) -> Vec<&str> {
+    report.removed.iter().map(DatasetName::as_str).collect()
+}
+
 #[tokio::test]
 async fn the_first_look_is_one_listing_and_an_idle_one_lists_no_history() {
     let mut world = World::new().await;
@@ -243,6 +247,31 @@ async fn sizes_that_move_are_no_news_and_a_first_write_is() {
 }
 
 #[tokio::test]
+async fn after_a_step_what_was_written_is_told_once_exactly() {
+    let mut world = World::told().await;
+    world.host.write("tank/d1", 1000).unwrap();
+    world.scan().await;
+    world.report();
+    let dataset = |name: &str| name.parse::<DatasetName>().unwrap();
+    world.host.write("tank/d1", 5000).unwrap();
+    // One that nothing happened to, and one that is gone, are asked for as well.
+    for name in ["tank/d1", "tank/d2", "tank/gone"] {
+        world.reports.tell_exactly(dataset(name));
+    }
+    world.scan().await;
+    assert!(world.reports.has_news(&world.scanner));
+    // Nobody answers this one.
+    world.reports.next(&world.scanner);
+    let report = world.report();
+    assert_eq!(names(&report), ["tank/d1"]);
+    assert!(report.datasets[0].properties.written >= 6000, "{report:?}");
+    assert!(report.datasets[0].history.is_none());
+    world.host.write("tank/d1", 5000).unwrap();
+    world.scan().await;
+    assert!(!world.reports.has_news(&world.scanner), "it was asked for once");
+}
+
+#[tokio::test]
 async fn the_first_report_names_everything_and_histories_follow_on_demand() {
     let mut world = World::new().await;
     world.scan().await;
@@ -264,8 +293,7 @@ async fn what_is_gone_is_said_once() {
     world.scan().await;
     let report = world.report();
     assert_eq!(names(&report), ["tank/new"]);
-    let removed: Vec<_> = report.removed.iter().map(DatasetName::as_str).collect();
-    assert_eq!(removed, ["tank/d5", "tank/d6"]);
+    assert_eq!(removed(&report), ["tank/d5", "tank/d6"]);
     assert_eq!(world.report().removed.len(), 0);
 }
 
@@ -346,6 +374,53 @@ async fn more_history_than_one_report_holds_follows_in_the_next() {
         reported.extend(names(&report).into_iter().map(str::to_owned));
     }
     assert_eq!(reported, ["tank/d1", "tank/d2", "tank/d3"]);
+}
+
+/// `tank/d1` and `tank/d2`, each with more than half of what one report holds, are now `tank/x1` and `tank/x2`; `tank/d5` is gone.
+async fn two_long_histories_renamed() -> World {
+    let mut world = World::told().await;
+    for dataset in ["tank/d1", "tank/d2"] {
+        for number in 0..HISTORY_LIMIT / 2 {
+            world.host.snapshot(&format!("{dataset}@x{number}")).unwrap();
+        }
+    }
+    world.scan().await;
+    while world.reports.has_news(&world.scanner) {
+        world.report();
+    }
+    world.host.rename_dataset("tank/d1", "tank/x1").unwrap();
+    world.host.rename_dataset("tank/d2", "tank/x2").unwrap();
+    world.host.destroy_dataset("tank/d5").unwrap();
+    world.scan().await;
+    world
+}
+
+#[tokio::test]
+async fn a_renamed_dataset_leaves_its_old_name_in_the_report_that_has_the_new_one() {
+    let mut world = two_long_histories_renamed().await;
+    let report = world.report();
+    assert_eq!((names(&report), removed(&report)), (vec!["tank/x1"], vec!["tank/d1", "tank/d5"]));
+    assert!(world.reports.has_news(&world.scanner));
+    // Nobody answers this one.
+    let lost = world.reports.next(&world.scanner);
+    let report = world.report();
+    assert_eq!((names(&report), removed(&report)), (vec!["tank/x2"], vec!["tank/d2"]));
+    assert_eq!(removed(&lost), removed(&report));
+    assert!(!world.reports.has_news(&world.scanner));
+    let report = world.report();
+    assert_eq!((report.datasets.len(), report.removed.len()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_dataset_that_takes_its_old_name_back_before_it_was_said_to_be_gone_was_never_gone() {
+    let mut world = two_long_histories_renamed().await;
+    world.report();
+    world.host.rename_dataset("tank/x2", "tank/d2").unwrap();
+    world.scan().await;
+    assert!(!world.reports.has_news(&world.scanner));
+    world.host.destroy_dataset("tank/d2").unwrap();
+    world.scan().await;
+    assert_eq!(removed(&world.report()), ["tank/d2"]);
 }
 
 /// sanoid on this host: its defaults, and a configuration once one is written.
