@@ -77,6 +77,7 @@ error_codes! {
     ConflictResolved = "E_CONFLICT_RESOLVED", 409, 5, false, "The conflict is over";
     StrategyRefused = "E_STRATEGY_REFUSED", 409, 5, false, "The strategy can not be used for this conflict";
     NoConflict = "E_NO_CONFLICT", 409, 5, false, "The replica is not in conflict";
+    NoDecision = "E_NO_DECISION", 409, 5, false, "Nothing that could be withdrawn stands for this conflict";
     PlanUnsafe = "E_PLAN_UNSAFE", 500, 1, false, "A plan broke a safety rule and was refused";
     AuthRequired = "E_AUTH_REQUIRED", 401, 4, false, "A key is needed";
     KeyInvalid = "E_KEY_INVALID", 401, 4, false, "The key is unknown, expired or revoked";

@@ -178,6 +178,13 @@ impl Dataset {
         self.snapshots.last()
     }
 
+    /// Where in the history this snapshot is, or was when it was bookmarked.
+    pub fn place_of(&self, guid: Guid) -> Option<Txg> {
+        let bookmark = || self.bookmarks.iter().find(|bookmark| bookmark.guid == guid);
+        let snapshot = self.snapshot(guid).map(|snapshot| snapshot.createtxg);
+        snapshot.or_else(|| bookmark().map(|bookmark| bookmark.createtxg))
+    }
+
     /// The snapshot with this GUID.
     pub fn snapshot(&self, guid: Guid) -> Option<&Snapshot> {
         self.snapshots.iter().find(|snapshot| snapshot.guid == guid)

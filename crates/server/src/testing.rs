@@ -217,7 +217,7 @@ impl Witness {
             let name = format!("{}@{}", text(&replica["target"]), text(&replica["target_system"]));
             (name, text(&replica["state"]), text(&replica["reason"]))
         };
-        replicas.as_array().unwrap().iter().map(shown).collect()
+        replicas["items"].as_array().unwrap().iter().map(shown).collect()
     }
 
     pub(crate) async fn group(&self, body: Value) -> Value {

@@ -19,6 +19,9 @@ use zfs_sync_core::{
 
 use crate::{Result, Store, store::dispatch};
 
+/// Who has which snapshots: their systems, and the datasets there that have them.
+pub type Holders = BTreeMap<Guid, BTreeMap<SystemId, BTreeSet<DatasetName>>>;
+
 /// One dataset in a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportedDataset {
@@ -45,6 +48,9 @@ pub struct Report {
     pub removed: Vec<DatasetName>,
     /// What the host's snapshot tool keeps, all of it. `None`: as before; in a complete report, nothing is known.
     pub retention: Option<BTreeMap<DatasetName, Retention>>,
+    /// True when the host's client knows no GUIDs: those in the report are made up, and say nothing about other systems' snapshots.
+    /// A delta is of the same kind as the report it builds on; only a complete report may be of another kind.
+    pub without_guids: bool,
 }
 
 /// What became of a report.
@@ -52,12 +58,15 @@ pub struct Report {
 pub struct ReportOutcome {
     /// It was stored, as far as `need` allows.
     pub accepted: bool,
-    /// Nothing was stored: its base is not the newest report. Send a complete one.
+    /// Nothing was stored: its base is not the newest report, or was of the other kind. Send a complete one.
     pub resync: bool,
     /// Datasets whose history must be sent, by name. Until then the inventory stays as old as it is.
     pub need: Vec<DatasetName>,
     /// Planning may have a new answer. Sizes that move with every write do not count, nor does the report's age.
     pub changed: bool,
+    /// Its kind is another than before: the host's snapshots have GUIDs now, or have none any more. Every plan with the host may have a
+    /// new answer, also where it has no dataset.
+    pub kind_changed: bool,
 }
 
 /// How large an inventory is.
@@ -110,8 +119,9 @@ impl Store {
         dispatch!(self, inventory_part::inventory_part(system, needed, datasets))
     }
 
-    /// The systems whose newest reports have these snapshots, however old those are; snapshots that nobody has are left out.
-    pub async fn holders(&self, snapshots: &[Guid]) -> Result<BTreeMap<Guid, BTreeSet<SystemId>>> {
+    /// The systems whose newest reports have these snapshots, however old those are, with the datasets that have them; snapshots that
+    /// nobody has are left out, and so are systems whose client knows no GUIDs.
+    pub async fn holders(&self, snapshots: &[Guid]) -> Result<Holders> {
         dispatch!(self, inventory_part::holders(snapshots))
     }
 

@@ -38,7 +38,7 @@ pub use enrolment::{EnrolError, EnrolmentTokenRow, NewEnrolmentToken};
 pub use error::{Error, Result};
 pub use event::EventRow;
 pub use group::{GroupRow, GroupSettings};
-pub use inventory::{InventorySizes, Report, ReportOutcome, ReportedDataset, SnapshotRow};
+pub use inventory::{Holders, InventorySizes, Report, ReportOutcome, ReportedDataset, SnapshotRow};
 pub use key::{KeyRow, NewKey, SecretHash};
 pub use plan::{DecisionOutcome, DecisionRow, NewPlan, PlanRow};
 pub use replica::{ReplicaFilter, ReplicaRow, ReplicaSummary, ReplicaTransition};

@@ -131,6 +131,11 @@ impl Store {
         dispatch!(self, plans::decision(plan))
     }
 
+    /// Puts what is left of a decision in its place; false when it has ended, or there is none.
+    pub async fn narrow_decision(&self, plan: PlanId, left: &Decision) -> Result<bool> {
+        dispatch!(self, plans::narrow_decision(plan, left))
+    }
+
     /// Ends a decision; false when it has ended before, or there is none.
     pub async fn finish_decision(
         &self,

@@ -5,6 +5,8 @@
 //! [`Store::expire_leases`] or [`Store::release_system_leases`] takes it back, not by the clock alone: after an outage of the
 //! witness an agent whose transfer nobody took back goes on with it, and the generation still keeps two from counting.
 
+use std::collections::BTreeMap;
+
 use zfs_sync_core::{
     ids::{GroupId, SystemId, TransferId},
     name::DatasetName,
@@ -244,6 +246,11 @@ impl Store {
     /// Transfers, newest first.
     pub async fn transfers(&self, filter: &TransferFilter) -> Result<Vec<TransferRow>> {
         dispatch!(self, transfers::transfers(filter))
+    }
+
+    /// How many transfers are queued and how many leased; states without any are left out.
+    pub async fn unfinished_transfer_counts(&self) -> Result<BTreeMap<TransferState, u64>> {
+        dispatch!(self, transfers::unfinished_transfer_counts())
     }
 
     /// A group's transfers that are queued or leased, newest first.

@@ -1,11 +1,14 @@
 //! Whole histories of fleets from seeds: see [`zfs_sync_testkit::simulation`].
 //!
-//! - `ZFS_SYNC_SIMULATION_SECONDS`: how long seeds that nobody has tried are made, after the fixed ones; none when it is not set.
+//! - `ZFS_SYNC_SIMULATION_FRESH`: `FIRST:COUNT`, so many seeds from this one on, in place of the fixed ones. CI takes the first from what it
+//!   tests, so that each change tries others, and the same change the same ones.
+//! - `ZFS_SYNC_SIMULATION_SECONDS`: how long seeds that nobody has tried are made after these.
 //! - `ZFS_SYNC_SIMULATION_SEED`: `small:17`, `mesh:17` or `fleet:17` makes that one history alone and prints what happened in it.
 
 use std::{
     collections::hash_map::RandomState,
     hash::BuildHasher as _,
+    ops::RangeInclusive,
     time::{Duration, Instant},
 };
 
@@ -29,9 +32,18 @@ fn fleet(seed: u64) -> Settings {
     Settings { acts: 500, faults: 150, ..Settings::large(seed) }
 }
 
-/// Makes the fixed seeds, and then new ones for as long as is asked for.
-fn explore(fixed: impl Iterator<Item = u64>, settings: impl Fn(u64) -> Settings) {
-    for seed in fixed {
+/// The seeds that are asked for in place of the fixed ones.
+fn fresh() -> Option<RangeInclusive<u64>> {
+    let text = std::env::var("ZFS_SYNC_SIMULATION_FRESH").ok()?;
+    let numbers =
+        text.split_once(':').and_then(|(first, count)| Some((first.parse().ok()?, count.parse().ok()?)));
+    let (first, count): (u64, u64) = numbers.expect("for example 5000:100");
+    Some(first..=first + count - 1)
+}
+
+/// Makes the fixed seeds, or what is asked for.
+fn explore(fixed: RangeInclusive<u64>, settings: impl Fn(u64) -> Settings) {
+    for seed in fresh().unwrap_or(fixed) {
         made(&settings(seed));
     }
     let asked = std::env::var("ZFS_SYNC_SIMULATION_SECONDS").ok().and_then(|text| text.parse().ok());

@@ -67,6 +67,17 @@ impl Failure {
         self
     }
 
+    /// Names the argument that is wrong, unless the witness has named a field already.
+    #[must_use]
+    pub(crate) fn argument(mut self, name: &str, what: impl Into<String>) -> Self {
+        let Inner { problem, .. } = &mut *self.0;
+        if problem.errors.is_empty() {
+            let (pointer, code) = (name.to_owned(), problem.code.clone());
+            problem.errors.push(FieldProblem { pointer, code, detail: what.into() });
+        }
+        self
+    }
+
     /// Adds what it concerns.
     #[must_use]
     pub(crate) fn context(mut self, name: &str, value: impl Into<String>) -> Self {

@@ -47,6 +47,7 @@ use zfs_sync_zfs::{features::Features, runner::Runner};
 pub use self::connector::{ConnectError, Connector, SshConnector, SshOptions};
 use self::{backoff::Backoff, outbox::Outbox, replicas::Replicas, reporter::ReporterHandle};
 use crate::{
+    engine::{BootClock, SystemBootClock},
     identity::{DataDirLock, IdentityError},
     ledger::{Ledger, LedgerError},
     sanoid,
@@ -121,6 +122,8 @@ struct Shared {
     local_features: OnceLock<Features>,
     connector: Arc<dyn Connector>,
     clock: Arc<dyn Clock>,
+    /// Leases are counted on it.
+    boot_clock: Arc<dyn BootClock>,
     report_interval: Duration,
     poll_interval: Duration,
     sanoid: Option<sanoid::Files>,
@@ -162,6 +165,14 @@ impl AgentHandle {
 impl Agent {
     /// Starts an agent on the present tokio runtime. Needs no witness to start: it is looked for until it answers.
     pub fn start(options: Options, shutdown: CancellationToken) -> Result<AgentHandle, StartError> {
+        Self::start_with(options, Arc::new(SystemBootClock), shutdown)
+    }
+
+    fn start_with(
+        options: Options,
+        boot_clock: Arc<dyn BootClock>,
+        shutdown: CancellationToken,
+    ) -> Result<AgentHandle, StartError> {
         let Options {
             client,
             system_id,
@@ -183,6 +194,7 @@ impl Agent {
             local_features: OnceLock::new(),
             connector,
             clock,
+            boot_clock,
             report_interval,
             poll_interval,
             sanoid,

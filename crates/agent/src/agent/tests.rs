@@ -15,7 +15,7 @@ use zfs_sync_core::{
     ids::{SystemId, TransferId},
     inventory::{Dataset, DatasetKind},
     name::DatasetName,
-    plan::{Action, Base, Receiver, Send, Step},
+    plan::{Action, Base, Casualty, Receiver, Send, Step},
     time::SystemClock,
 };
 use zfs_sync_zfs::{
@@ -29,7 +29,7 @@ use zfs_sync_zfs::{
 
 use self::witness::{Seen, Witness};
 use super::*;
-use crate::engine::Settled;
+use crate::engine::{ManualBootClock, Settled};
 
 /// Reaches in-memory hosts.
 #[derive(Debug)]
@@ -96,6 +96,29 @@ impl World {
     fn start(&self) -> (AgentHandle, CancellationToken) {
         let shutdown = CancellationToken::new();
         (Agent::start(self.options(), shutdown.clone()).unwrap(), shutdown)
+    }
+
+    fn start_at(&self, clock: &Arc<ManualBootClock>) -> (AgentHandle, CancellationToken) {
+        let (shutdown, clock) = (CancellationToken::new(), Arc::clone(clock) as Arc<dyn BootClock>);
+        (Agent::start_with(self.options(), clock, shutdown.clone()).unwrap(), shutdown)
+    }
+
+    /// Two snapshots of its own on the target, and a lease on destroying them.
+    async fn lease_on_destroying(&self, number: u128) -> LeasedTransfer {
+        self.target.create_dataset("backup/a", DatasetKind::Filesystem).unwrap();
+        for label in ["mine", "more", "kept"] {
+            self.target.write("backup/a", 1000).unwrap();
+            self.target.snapshot(&format!("backup/a@{label}")).unwrap();
+        }
+        let target = self.dataset(&self.target, "backup/a").await.unwrap();
+        let mut lease = self.lease(number, 1).await;
+        lease.peer = None;
+        lease.step.action = Action::DestroySnapshots {
+            target_guid: target.properties.guid,
+            keeps: target.newest().unwrap().guid,
+            destroys: target.snapshots[..2].iter().map(Casualty::from).collect(),
+        };
+        lease
     }
 
     async fn dataset(&self, host: &Host, name: &str) -> Option<Dataset> {
@@ -325,6 +348,48 @@ async fn a_step_that_would_give_up_more_than_was_planned_makes_the_witness_know_
         assert!(matches!(outcome, TransferOutcome::Stale { .. }), "{outcome:?}");
         assert_eq!(told(seen), Some(written), "reported before the result");
     });
+    stop(&agent, &shutdown).await;
+}
+
+#[tokio::test]
+async fn without_a_witness_that_answers_nothing_is_destroyed_once_the_lease_may_be_over() {
+    let world = World::new().await;
+    let clock = Arc::new(ManualBootClock::default());
+    let (agent, shutdown) = world.start_at(&clock);
+    let lease = world.lease_on_destroying(1).await;
+    let length = Duration::from_millis(lease.lease_ms);
+    let witness = world.witness.seen();
+    // The network goes, and the machine sleeps, while the first is destroyed.
+    let sleep = move |command: &Command| {
+        if matches!(command, Command::DestroySnapshot { .. }) {
+            witness.send_modify(|seen| seen.away = true);
+            clock.advance(length);
+        }
+        false
+    };
+    world.target.faults().fail_next(sleep, "");
+    world.witness.change(|seen| seen.leases.push_back(lease));
+    world.witness.until(|seen| !seen.results.is_empty()).await;
+    world.witness.look(|seen| match &seen.results[0].1.outcome {
+        TransferOutcome::Failed { code, retryable, .. } => {
+            assert_eq!((code.as_str(), *retryable), ("E_WITNESS_UNREACHABLE", true));
+        }
+        other => panic!("{other:?}"),
+    });
+    let left = world.dataset(&world.target, "backup/a").await.unwrap().snapshots;
+    let left: Vec<_> = left.iter().map(|snapshot| snapshot.label.to_string()).collect();
+    assert_eq!(left, ["more", "kept"]);
+    stop(&agent, &shutdown).await;
+}
+
+#[tokio::test]
+async fn a_witness_that_answers_lets_a_destructive_step_end() {
+    let world = World::new().await;
+    let (agent, shutdown) = world.start();
+    let lease = world.lease_on_destroying(1).await;
+    world.witness.change(|seen| seen.leases.push_back(lease));
+    world.witness.until(|seen| !seen.results.is_empty()).await;
+    world.witness.look(|seen| assert_eq!(seen.results[0].1.outcome, TransferOutcome::Succeeded));
     stop(&agent, &shutdown).await;
 }
 

@@ -24,7 +24,7 @@ use super::{
     watcher::{LedgerWatcher, Progress},
 };
 use crate::{
-    engine::{self, Execution, Settled, Stage, Watcher as _},
+    engine::{self, Execution, Fence, Settled, Stage, Watcher as _},
     ledger::LedgerError,
 };
 
@@ -93,8 +93,9 @@ async fn run(shared: Arc<Shared>, leased: LeasedTransfer, place: OwnedSemaphoreP
         let _already = stop.set(why);
         cancel.cancel();
     };
+    let fence = Fence::new(Arc::clone(&shared.boot_clock), Duration::from_millis(leased.lease_ms));
     let work = async {
-        let execution = execute(&shared, &leased, &watcher, &cancel).await;
+        let execution = execute(&shared, &leased, &watcher, &cancel, &fence).await;
         done.cancel();
         execution
     };
@@ -106,7 +107,7 @@ async fn run(shared: Arc<Shared>, leased: LeasedTransfer, place: OwnedSemaphoreP
     };
     let telling = async {
         tokio::select! {
-            () = tell(&shared, &leased, &watcher, &stop_for) => {}
+            () = tell(&shared, &leased, &watcher, &fence, &stop_for) => {}
             () = done.cancelled() => {}
         }
     };
@@ -128,6 +129,7 @@ async fn execute(
     leased: &LeasedTransfer,
     watcher: &LedgerWatcher,
     cancel: &CancellationToken,
+    fence: &Fence,
 ) -> Execution {
     let LeasedTransfer { id, step, peer, push, .. } = leased;
     let _claim = match shared.replicas.claim_for(step, *id).await {
@@ -140,7 +142,7 @@ async fn execute(
         () = cancel.cancelled() => Err(TransferOutcome::Cancelled),
     };
     match connected {
-        Ok(hosts) => engine::execute(step, &hosts.sides(), watcher, cancel).await,
+        Ok(hosts) => engine::execute(step, &hosts.sides(), watcher, cancel, Some(fence)).await,
         Err(outcome) => not_begun(outcome),
     }
 }
@@ -196,7 +198,13 @@ fn local_datasets(leased: &LeasedTransfer) -> Vec<DatasetName> {
 }
 
 /// Tells the witness how far it is, for ever, and heeds the answers.
-async fn tell(shared: &Shared, leased: &LeasedTransfer, watcher: &LedgerWatcher, stop_for: &impl Fn(Stop)) {
+async fn tell(
+    shared: &Shared,
+    leased: &LeasedTransfer,
+    watcher: &LedgerWatcher,
+    fence: &Fence,
+    stop_for: &impl Fn(Stop),
+) {
     let renew = (Duration::from_millis(leased.lease_ms) / 3).min(RENEW_EVERY);
     let mut ticks = interval(TELL_EVERY.min(renew.max(Duration::from_millis(50))));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -222,8 +230,10 @@ async fn tell(shared: &Shared, leased: &LeasedTransfer, watcher: &LedgerWatcher,
             stage: stage.as_str().to_owned(),
             resumed_from,
         };
+        let asked = fence.now();
         match shared.client.report_progress(leased.id, &report).await {
             Ok(answer) => {
+                fence.renewed(asked);
                 silent = false;
                 told = Some((now, bytes, stage));
                 if answer.cancel {
@@ -237,7 +247,8 @@ async fn tell(shared: &Shared, leased: &LeasedTransfer, watcher: &LedgerWatcher,
                     stop_for(Stop::Lost);
                     return;
                 }
-                // It goes on: the target's newest snapshot fences it, and what arrives is what the plan wanted.
+                // It goes on: the target's newest snapshot fences what is sent, and what arrives is what the plan wanted. What
+                // destroys stops by itself when the lease may have ended.
                 if !std::mem::replace(&mut silent, true) {
                     log_witness_error(&format!("tell the progress of transfer {}", leased.id), &error);
                 }

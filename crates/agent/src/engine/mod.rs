@@ -19,6 +19,7 @@
 
 mod as_clone;
 mod failure;
+mod fence;
 mod holds;
 mod rehold;
 mod removal;
@@ -31,6 +32,7 @@ mod stray;
 #[cfg(test)]
 mod tests;
 mod view;
+mod written;
 
 use std::{
     fmt,
@@ -49,8 +51,13 @@ use zfs_sync_zfs::{
     command::Command, error::Error, features::Features, pipeline::ProgressCounter, runner::Runner,
 };
 
-pub use self::settle::{Settled, settle};
+#[cfg(test)]
+pub(crate) use self::fence::tests::ManualBootClock;
 use self::{failure::Failure, rename::Rename, roll_back::RollBack};
+pub use self::{
+    fence::{BootClock, Fence, SystemBootClock},
+    settle::{Settled, settle},
+};
 
 /// The two hosts of a step; they may be one.
 #[derive(Clone, Copy, Debug)]
@@ -165,14 +172,16 @@ pub struct Execution {
 
 /// Executes one step. Never fails: whatever happens is an outcome.
 ///
-/// Dropping the future stops it where it is, as a crash would.
+/// Dropping the future stops it where it is, as a crash would. Where a witness has leased the step out, `fence` keeps it from
+/// destroying anything once that may be over.
 pub async fn execute(
     step: &Step,
     sides: &Sides<'_>,
     watcher: &dyn Watcher,
     cancel: &CancellationToken,
+    fence: Option<&Fence>,
 ) -> Execution {
-    let run = Run::new(step, sides, watcher, cancel);
+    let run = Run { fence, ..Run::new(step, sides, watcher, cancel) };
     // What concerns the target alone must not look at the source: it may be out of reach, and the target be passed for both.
     let done = match &step.action {
         Action::Send(send) => return Box::pin(send::execute(&run, send)).await,
@@ -188,9 +197,9 @@ pub async fn execute(
             let rename = Rename { from, to, target_guid, target_newest, with_what_lies_below: true };
             Box::pin(rename::follow(&run, rename)).await
         }
-        Action::RollBack { to, to_label: _, target_guid, target_newest, destroys, discards } => {
-            let (to, target_guid, target_newest) = (*to, *target_guid, *target_newest);
-            let plan = RollBack { to, target_guid, target_newest, destroys, discards: *discards };
+        Action::RollBack { to, to_label: _, target_guid, target_newest: _, destroys, discards } => {
+            let (to, target_guid, discards) = (*to, *target_guid, *discards);
+            let plan = RollBack { to, target_guid, destroys, discards };
             Box::pin(roll_back::execute(&run, plan)).await
         }
         Action::DestroySnapshots { target_guid, keeps, destroys } => {
@@ -208,6 +217,7 @@ struct Run<'a> {
     sides: &'a Sides<'a>,
     watcher: &'a dyn Watcher,
     cancel: &'a CancellationToken,
+    fence: Option<&'a Fence>,
     protection: Protection,
     /// What was written down, so that it is looked after whatever happens next.
     notes: Mutex<Vec<HoldNote>>,
@@ -220,7 +230,8 @@ impl<'a> Run<'a> {
         watcher: &'a dyn Watcher,
         cancel: &'a CancellationToken,
     ) -> Self {
-        Self { step, sides, watcher, cancel, protection: step.protection(), notes: Mutex::default() }
+        let (protection, notes) = (step.protection(), Mutex::default());
+        Self { step, sides, watcher, cancel, fence: None, protection, notes }
     }
 
     fn runner(&self, side: Side) -> &'a dyn Runner {
@@ -250,6 +261,17 @@ impl<'a> Run<'a> {
         let own = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
         notes.extend(own.iter().filter(|note| note.tag == tag).cloned());
         notes
+    }
+
+    /// To be asked right before every command that takes something away.
+    async fn check_may_destroy(&self) -> Result<(), Failure> {
+        self.check_cancelled()?;
+        let Some(fence) = self.fence else { return Ok(()) };
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(Failure::Cancelled),
+            checked = fence.check() => checked,
+        }
     }
 
     fn check_cancelled(&self) -> Result<(), Failure> {

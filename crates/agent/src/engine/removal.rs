@@ -13,7 +13,7 @@
 //!
 //! Dying between two commands leaves some of the listed snapshots destroyed and the rest untouched; carried out again, the step
 //! goes on with what is left. A released hold whose snapshot stays is placed again by [`settle()`](super::settle()) when that
-//! snapshot is the base after all.
+//! snapshot is the base after all. The same holds where the lease may have ended meanwhile ([`fence`](super::fence)).
 
 use std::collections::BTreeMap;
 
@@ -76,7 +76,10 @@ pub(super) async fn destroy(
     let checked = check(run, &dataset, present).await?;
     run.check_cancelled()?;
     hold_instead(run, &dataset, kept, &checked).await?;
-    carry_out(run, &checked).await?;
+    run.watcher.stage(Stage::Destroying);
+    for casualty in &checked.casualties {
+        destroy_checked(run, &checked, casualty).await?;
+    }
     run.watcher.stage(Stage::Verifying);
     let after = read(run, target_guid).await?;
     match destroys.iter().find(|casualty| after.snapshot(casualty.guid).is_some()) {
@@ -177,19 +180,19 @@ pub(super) async fn hold_instead(
     }
 }
 
-/// Destroys what was checked, in its order.
-pub(super) async fn carry_out(run: &Run<'_>, checked: &Checked<'_>) -> Result<(), Failure> {
-    run.watcher.stage(Stage::Destroying);
-    for casualty in &checked.casualties {
-        // Whoever says stop means it: what is left is destroyed by nobody.
-        run.check_cancelled()?;
-        let name = run.step.target.snapshot(&casualty.label).map_err(|error| Failure::name(&error))?;
-        for tag in checked.releases.get(&casualty.guid).into_iter().flatten() {
-            release(run, &name, tag).await?;
-        }
-        destroy_one(run, &name, casualty).await?;
+/// Destroys one of those that were checked.
+pub(super) async fn destroy_checked(
+    run: &Run<'_>,
+    checked: &Checked<'_>,
+    casualty: &Casualty,
+) -> Result<(), Failure> {
+    // Whoever says stop means it: what is left is destroyed by nobody. Nor is our hold on it released.
+    run.check_may_destroy().await?;
+    let name = run.step.target.snapshot(&casualty.label).map_err(|error| Failure::name(&error))?;
+    for tag in checked.releases.get(&casualty.guid).into_iter().flatten() {
+        release(run, &name, tag).await?;
     }
-    Ok(())
+    destroy_one(run, &name, casualty).await
 }
 
 async fn release(run: &Run<'_>, snapshot: &SnapshotName, tag: &OwnTag) -> Result<(), Failure> {
@@ -209,6 +212,8 @@ async fn destroy_one(run: &Run<'_>, name: &SnapshotName, casualty: &Casualty) ->
         Err(Spared::Gone(_)) if found.is_empty() => return Ok(()),
         Err(spared) => return Err(refuse(&spared)),
     };
+    // Looking may have taken a while.
+    run.check_may_destroy().await?;
     match run.run(Side::Target, Command::DestroySnapshot { snapshot: doomed }).await {
         Ok(()) => Ok(()),
         Err(error) if error.kind == Kind::NotFound => Ok(()),

@@ -8,10 +8,13 @@
 //!
 //! # Failure modes
 //!
-//! Dying between two commands leaves fewer snapshots than listed. The same step, carried out again, goes on: what is there must be
-//! part of the list. From then on `written` counts what the destroyed snapshots had, too, so it can not tell whether
-//! somebody wrote; that the dataset still refers to exactly as much as its newest listed snapshot did, can. A new plan that is made
-//! in this state sees a target that was written to.
+//! The oldest goes first and the newest last, with our bookmarks before it: as long as it is there, `written` counts exactly what
+//! nobody approved ([`written`](super::written)), and is looked at right before it goes.
+//!
+//! Dying before the newest goes leaves fewer snapshots than listed. The same step, carried out again, goes on: what is there must be
+//! part of the list. Dying between the newest and the rollback leaves a target whose approved content and whatever came later
+//! are one: the same step is stale then, unless no more is there than it may give up anyway, and a new plan sees a target that was
+//! written to.
 
 use zfs_sync_api::codes::ErrorCode;
 use zfs_sync_core::{
@@ -28,9 +31,10 @@ use zfs_sync_zfs::{
 use super::{
     Run, Side, Stage,
     failure::{Failure, in_words},
-    removal::{carry_out, check, hold_instead, read},
+    removal::{Checked, check, destroy_checked, hold_instead, read},
     send::discard_partial,
     view::name_of,
+    written::{self, Before},
 };
 
 /// One rollback, as planned.
@@ -38,8 +42,7 @@ use super::{
 pub(super) struct RollBack<'a> {
     pub(super) to: Guid,
     pub(super) target_guid: Guid,
-    pub(super) target_newest: Guid,
-    /// Newest first.
+    /// In any order.
     pub(super) destroys: &'a [Casualty],
     /// Bytes.
     pub(super) discards: u64,
@@ -50,7 +53,7 @@ pub(super) async fn execute(run: &Run<'_>, plan: RollBack<'_>) -> Result<(), Fai
     let dataset = read(run, plan.target_guid).await?;
     let to = goal(run, &plan, &dataset)?;
     let newer = newer(run, &plan, &dataset, to)?;
-    check_written(run, &plan, &dataset)?;
+    written::check(run, plan.discards, &dataset)?;
     let bookmarks = own_bookmarks(run, &dataset, to)?;
     let checked = check(run, &dataset, newer.clone()).await?;
     run.check_cancelled()?;
@@ -62,13 +65,54 @@ pub(super) async fn execute(run: &Run<'_>, plan: RollBack<'_>) -> Result<(), Fai
     if let Some(partial) = &dataset.properties.partial
         && newer.iter().any(|casualty| Some(casualty.guid) == partial.from_guid)
     {
+        run.check_may_destroy().await?;
         discard_partial(run, partial).await?;
     }
-    carry_out(run, &checked).await?;
+    run.watcher.stage(Stage::Destroying);
+    let (newest, older) = match newer.split_last() {
+        Some((newest, older)) => (Some(*newest), older),
+        None => (None, &[][..]),
+    };
+    for casualty in older {
+        destroy_checked(run, &checked, casualty).await?;
+    }
     for bookmark in bookmarks {
         destroy_bookmark(run, bookmark).await?;
     }
-    roll_back(run, &plan).await
+    let before = match newest {
+        Some(newest) => Some(destroy_newest(run, &plan, &checked, newest).await?),
+        None => None,
+    };
+    roll_back(run, &plan, before).await
+}
+
+/// Destroys the last snapshot on the list that is there, when nothing was written since.
+async fn destroy_newest(
+    run: &Run<'_>,
+    plan: &RollBack<'_>,
+    checked: &Checked<'_>,
+    newest: &Casualty,
+) -> Result<Before, Failure> {
+    // Destroying the others may have taken minutes.
+    let dataset = read(run, plan.target_guid).await?;
+    let since_goal = written::since(run, &dataset, goal(run, plan, &dataset)?).await?;
+    let dataset = read(run, plan.target_guid).await?;
+    check_newest(run, &dataset, newest.guid)?;
+    let before = Before::new(run, plan.discards, since_goal, &dataset)?;
+    destroy_checked(run, checked, newest).await?;
+    Ok(before)
+}
+
+/// Nothing was made since.
+fn check_newest(run: &Run<'_>, dataset: &Dataset, newest: Guid) -> Result<(), Failure> {
+    let target = &run.step.target;
+    match dataset.newest() {
+        Some(found) if found.guid == newest => Ok(()),
+        Some(found) if dataset.snapshot(newest).is_some() => {
+            Err(Failure::stale(format!("{target}@{} was made meanwhile", found.label)))
+        }
+        _ => Err(Failure::stale(format!("somebody destroys snapshots of {target}, too"))),
+    }
 }
 
 fn goal<'a>(run: &Run<'_>, plan: &RollBack<'_>, dataset: &'a Dataset) -> Result<&'a Snapshot, Failure> {
@@ -77,14 +121,14 @@ fn goal<'a>(run: &Run<'_>, plan: &RollBack<'_>, dataset: &'a Dataset) -> Result<
     dataset.snapshot(plan.to).ok_or_else(gone)
 }
 
-/// What is newer than `to`, newest first. Less than was planned is fine; one that was not planned is not.
+/// What is newer than `to`, oldest first. Less than was planned is fine; one that was not planned is not.
 fn newer<'a>(
     run: &Run<'_>,
     plan: &RollBack<'a>,
     dataset: &Dataset,
     to: &Snapshot,
 ) -> Result<Vec<&'a Casualty>, Failure> {
-    let newer = dataset.snapshots.iter().rev().take_while(|snapshot| snapshot.guid != to.guid);
+    let newer = dataset.snapshots.iter().skip_while(|snapshot| snapshot.guid != to.guid).skip(1);
     let listed = newer.map(|snapshot| {
         let found = plan.destroys.iter().find(|casualty| casualty.guid == snapshot.guid);
         found.ok_or_else(|| {
@@ -92,27 +136,6 @@ fn newer<'a>(
         })
     });
     listed.collect()
-}
-
-/// Nothing was written but what the plan gives up.
-fn check_written(run: &Run<'_>, plan: &RollBack<'_>, dataset: &Dataset) -> Result<(), Failure> {
-    let properties = &dataset.properties;
-    let newest = dataset.newest().map(|snapshot| snapshot.guid);
-    let listed = plan.destroys.iter().find(|casualty| casualty.guid == plan.target_newest);
-    let as_planned = match listed {
-        // An earlier attempt has destroyed it; its content is what the dataset itself has now.
-        Some(casualty) if newest != Some(plan.target_newest) => {
-            properties.referenced.abs_diff(casualty.referenced) <= plan.discards
-                && properties.written <= casualty.referenced.saturating_add(plan.discards)
-        }
-        Some(_) | None => properties.written <= plan.discards,
-    };
-    if as_planned || properties.written == 0 {
-        return Ok(());
-    }
-    let (written, discards) = (ByteCount(properties.written), ByteCount(plan.discards));
-    let target = &run.step.target;
-    Err(Failure::stale(format!("{written} were written to {target}, and {discards} may be given up")))
 }
 
 /// Our bookmarks that are newer than `to`. ZFS refuses a rollback past any bookmark.
@@ -133,6 +156,7 @@ fn own_bookmarks(run: &Run<'_>, dataset: &Dataset, to: &Snapshot) -> Result<Vec<
 }
 
 async fn destroy_bookmark(run: &Run<'_>, bookmark: OwnBookmark) -> Result<(), Failure> {
+    run.check_may_destroy().await?;
     let doing = format!("destroy our bookmark {bookmark}");
     match run.run(Side::Target, Command::DestroyBookmark { bookmark }).await {
         Ok(()) => Ok(()),
@@ -141,15 +165,15 @@ async fn destroy_bookmark(run: &Run<'_>, bookmark: OwnBookmark) -> Result<(), Fa
     }
 }
 
-async fn roll_back(run: &Run<'_>, plan: &RollBack<'_>) -> Result<(), Failure> {
-    run.check_cancelled()?;
-    // Destroying may have taken minutes.
+async fn roll_back(run: &Run<'_>, plan: &RollBack<'_>, before: Option<Before>) -> Result<(), Failure> {
     let dataset = read(run, plan.target_guid).await?;
     let to = goal(run, plan, &dataset)?;
-    if let Some(newer) = dataset.newest().filter(|newest| newest.guid != to.guid) {
-        return Err(Failure::stale(format!("{}@{} was made meanwhile", run.step.target, newer.label)));
+    check_newest(run, &dataset, to.guid)?;
+    match before {
+        Some(before) => before.compare(run, &dataset)?,
+        None => written::check(run, plan.discards, &dataset)?,
     }
-    check_written(run, plan, &dataset)?;
+    run.check_may_destroy().await?;
     let name = name_of(&dataset, to)?;
     match run.run(Side::Target, Command::RollBack { to: name.clone() }).await {
         Ok(()) => {}

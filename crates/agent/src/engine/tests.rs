@@ -5,6 +5,7 @@ mod bookkeeping;
 mod crash;
 mod destroy;
 mod exits;
+mod fenced;
 mod follow_rename;
 mod local_steps;
 mod planned;
@@ -244,7 +245,7 @@ impl World {
         let (source_features, target_features) = self.features().await;
         let sides =
             Sides { source, target, source_features: &source_features, target_features: &target_features };
-        execute(step, &sides, recorder, &CancellationToken::new()).await
+        execute(step, &sides, recorder, &CancellationToken::new(), None).await
     }
 
     async fn features(&self) -> (Features, Features) {

@@ -7,7 +7,7 @@ use reqwest::Method;
 use zfs_sync_core::{
     group::Strategy,
     ids::{ConflictId, EnrolmentTokenId, GroupId, KeyId, PlanId, SystemId, TransferId},
-    whatif::{SystemLoss, Verdict},
+    whatif::Verdict,
 };
 
 use super::{Client, ClientError};
@@ -26,6 +26,33 @@ pub struct TransferQuery {
     pub unfinished: bool,
     /// At most so many, newest first.
     pub limit: u32,
+}
+
+/// Which replicas are listed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReplicaQuery {
+    /// Only of this group.
+    pub group: Option<GroupId>,
+    /// At most so many.
+    pub limit: Option<u32>,
+    /// Where the page before has ended.
+    pub cursor: Option<String>,
+}
+
+impl ReplicaQuery {
+    fn path(&self) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        if let Some(group) = self.group {
+            query.append_pair("group", &group.to_string());
+        }
+        if let Some(limit) = self.limit {
+            query.append_pair("limit", &limit.to_string());
+        }
+        if let Some(cursor) = &self.cursor {
+            query.append_pair("cursor", cursor);
+        }
+        format!("replicas?{}", query.finish())
+    }
 }
 
 /// Which conflicts are listed.
@@ -222,12 +249,23 @@ impl Client {
         self.post(&format!("sync/{id}/execute"), body).await
     }
 
-    /// `GET /replicas`: all, or of one group.
+    /// `GET /replicas`: all, or of one group, page by page.
     pub async fn list_replicas(&self, group: Option<GroupId>) -> Answer<Vec<replica::Replica>> {
-        match group {
-            Some(group) => self.get(&format!("replicas?group={group}")).await,
-            None => self.get("replicas").await,
+        let mut query = ReplicaQuery { group, ..ReplicaQuery::default() };
+        let mut replicas = Vec::new();
+        loop {
+            let page = self.list_replica_page(&query).await?;
+            replicas.extend(page.items);
+            query.cursor = page.next_cursor;
+            if query.cursor.is_none() {
+                return Ok(replicas);
+            }
         }
+    }
+
+    /// `GET /replicas`: one page.
+    pub async fn list_replica_page(&self, query: &ReplicaQuery) -> Answer<replica::ReplicaPage> {
+        self.get(&query.path()).await
     }
 
     /// `GET /why?replica=DATASET@SYSTEM`: every group that replicates it there.
@@ -291,6 +329,11 @@ impl Client {
         self.post(&format!("conflicts/{id}/ignore"), &conflict::IgnoreConflict { until, note }).await
     }
 
+    /// `POST /conflicts/{id}/withdraw`: what runs is not cut off.
+    pub async fn withdraw_decision(&self, id: ConflictId) -> Answer<conflict::WithdrawAnswer> {
+        self.post(&format!("conflicts/{id}/withdraw"), &serde_json::json!({})).await
+    }
+
     /// `GET /plans/{id}`.
     pub async fn find_plan(&self, id: PlanId) -> Answer<plan::Plan> {
         self.get(&format!("plans/{id}")).await
@@ -301,9 +344,14 @@ impl Client {
         self.post(&format!("plans/{id}/apply"), &serde_json::json!({})).await
     }
 
-    /// `GET /whatif/system-lost/{system}`: by id or host name.
-    pub async fn what_if_system_lost(&self, system: SystemId) -> Answer<SystemLoss> {
-        self.get(&format!("whatif/system-lost/{system}")).await
+    /// `GET /whatif/system-lost/{system}`: lists at most so many datasets.
+    pub async fn what_if_system_lost(
+        &self,
+        system: SystemId,
+        limit: Option<u32>,
+    ) -> Answer<whatif::SystemLost> {
+        let limit = limit.map(|limit| format!("?limit={limit}")).unwrap_or_default();
+        self.get(&format!("whatif/system-lost/{system}{limit}")).await
     }
 
     /// `POST /whatif/destroy`: deletes nothing.

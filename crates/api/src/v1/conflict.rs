@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use zfs_sync_core::{
     group::Strategy,
-    ids::{ConflictId, GroupId},
-    plan::{Conflict as Found, ConflictKind, Severity},
+    ids::{ConflictId, GroupId, PlanId, TransferId},
+    plan::{Conflict as Found, ConflictKind, Decision, Severity},
 };
 
 /// Whether a conflict asks for something.
@@ -83,15 +83,56 @@ pub struct Conflict {
     pub ignored_by: Option<String>,
     /// What they said.
     pub note: Option<String>,
-    /// Bytes that exist on the target only, at least: what a wrong decision would lose.
-    pub bytes_at_stake: u64,
+    /// Bytes that exist on the target only, at least: what a wrong decision would lose. Null: there are some, and nobody knows how many;
+    /// what several snapshots share is counted for none of them.
+    pub bytes_at_stake: Option<u64>,
+    /// True when the source has only a bookmark of the last common snapshot. What `report` calls it is its name on the target.
+    pub common_is_bookmark: bool,
     /// What loses nothing.
     #[schema(value_type = Option<String>)]
     pub suggested: Option<Strategy>,
+    /// What somebody has decided about it and is not carried out yet; null: nothing.
+    pub decision: Option<Decided>,
     /// All of it: both sides with what only they have (in lists the newest five of each), the last common snapshot, what each strategy
     /// comes to.
     #[schema(value_type = Object)]
     pub report: Found,
+}
+
+/// A decision that stands: what follows from it is done until all its targets have the newest snapshot of the member that is followed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Decided {
+    /// The plan that was applied.
+    #[schema(value_type = uuid::Uuid)]
+    pub plan_id: PlanId,
+    /// Host name of the member that is followed.
+    pub winner: String,
+    /// Host names of all members that it is about.
+    pub targets: Vec<String>,
+    /// When it was decided.
+    #[schema(value_type = String, format = DateTime)]
+    pub decided_at: Timestamp,
+    /// Who decided it.
+    pub decided_by: String,
+}
+
+/// `POST /conflicts/{id}/withdraw` answers this.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct WithdrawAnswer {
+    /// The plan that was applied.
+    #[schema(value_type = uuid::Uuid)]
+    pub plan_id: PlanId,
+    /// What is decided no longer.
+    #[schema(value_type = Object)]
+    pub decision: Decision,
+    /// Host names of all members that it was about.
+    pub targets: Vec<String>,
+    /// Transfers that were queued and do not start any more.
+    #[schema(value_type = Vec<uuid::Uuid>)]
+    pub dropped: Vec<TransferId>,
+    /// Transfers that run, and end as they would have.
+    #[schema(value_type = Vec<uuid::Uuid>)]
+    pub running: Vec<TransferId>,
 }
 
 /// `POST /conflicts/{id}/plan`.

@@ -100,6 +100,8 @@ pub struct Plan {
     pub applied_at: Option<Timestamp>,
     /// Who applied it.
     pub applied_by: Option<String>,
+    /// How what it decided has ended: `fulfilled`, `replaced` by another decision, or `withdrawn`; null: it stands, or nobody applied it.
+    pub outcome: Option<String>,
     /// What is decided when it is applied.
     #[schema(value_type = Object)]
     pub decision: Decision,

@@ -8,6 +8,15 @@ use zfs_sync_core::{
     plan::{ReplicaReport, ReplicaState},
 };
 
+/// `GET /replicas` answers this.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ReplicaPage {
+    /// Some of them, by group, logical dataset, home and target system.
+    pub items: Vec<Replica>,
+    /// What to name as `cursor` to go on after these; null: these are the last.
+    pub next_cursor: Option<String>,
+}
+
 /// How one replica stands, and why.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Replica {

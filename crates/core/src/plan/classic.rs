@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use super::set_aside;
 use crate::{
     group::Profile,
     inventory::{Bookmark, Dataset, Inventory, Snapshot},
@@ -60,15 +61,32 @@ pub(super) fn view(source: Cow<'_, Dataset>) -> Cow<'_, Dataset> {
     Cow::Owned(source)
 }
 
-/// Where the old service looked: the dataset's path in whichever pool of the target has it, else in the source's pool.
-pub(super) fn target_name(dataset: &DatasetName, target: Option<&Inventory>) -> DatasetName {
-    let Some((_, path)) = dataset.as_str().split_once('/') else { return dataset.clone() };
-    let Some(inventory) = target else { return dataset.clone() };
-    if inventory.datasets.contains_key(dataset) {
+/// Where the old service looked: the dataset's path in whichever pool of the target has it, else in the source's pool. Where several have it,
+/// it is the one with something of the source in it; what has nothing of it may be anybody's.
+pub(super) fn target_name(
+    dataset: &DatasetName,
+    source: Option<&Dataset>,
+    target: Option<&Inventory>,
+) -> DatasetName {
+    let Some(((_, path), inventory)) = dataset.as_str().split_once('/').zip(target) else {
         return dataset.clone();
-    }
+    };
     let mut pools: Vec<&str> = inventory.datasets.keys().map(DatasetName::pool).collect();
     pools.dedup();
-    let there = pools.into_iter().filter_map(|pool| format!("{pool}/{path}").parse::<DatasetName>().ok());
-    there.into_iter().find(|name| inventory.datasets.contains_key(name)).unwrap_or_else(|| dataset.clone())
+    let own = pools.iter().position(|pool| *pool == dataset.pool());
+    if let Some(own) = own {
+        pools[..=own].rotate_right(1);
+    }
+    let places = pools.into_iter().filter_map(|pool| format!("{pool}/{path}").parse::<DatasetName>().ok());
+    let places: Vec<DatasetName> = places.collect();
+    let related = |found: &Dataset| {
+        let in_source = |guid| source.is_some_and(|source| source.place_of(guid).is_some());
+        found.snapshots.iter().any(|snapshot| in_source(snapshot.guid))
+    };
+    let replica = places.iter().find(|name| inventory.datasets.get(*name).is_some_and(related));
+    // What was set aside comes again where it was.
+    let was_there = |name: &&DatasetName| set_aside::asides_of(inventory, name).any(related);
+    let there = |name: &&DatasetName| inventory.datasets.contains_key(*name);
+    let place = replica.or_else(|| places.iter().find(was_there)).or_else(|| places.iter().find(there));
+    place.cloned().unwrap_or_else(|| dataset.clone())
 }

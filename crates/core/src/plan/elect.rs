@@ -28,6 +28,12 @@ impl Candidate<'_> {
         self.dataset.newest().map(|newest| newest.guid)
     }
 
+    /// True when the other's newest snapshot does not come after this one's newest.
+    fn is_past(&self, other: &Candidate<'_>) -> bool {
+        let place = |head: Option<Guid>| head.and_then(|head| self.dataset.place_of(head));
+        other.head().is_none() || place(other.head()).is_some_and(|other| Some(other) <= place(self.head()))
+    }
+
     /// Bookmarks count: whoever has one had the snapshot.
     fn has_the_head_of(&self, other: &Candidate<'_>) -> bool {
         other.head().is_none_or(|head| self.known.contains(&head))
@@ -35,16 +41,19 @@ impl Candidate<'_> {
 }
 
 /// Who goes beyond whom: `(a, b)` where what `b` has is the beginning of what `a` has. It need not have `b`'s newest snapshot itself, which
-/// may be missing in between: having that of one that has it tells as much.
+/// may be missing in between: having that of one that is past it tells as much. One that has a bookmark beyond its own newest snapshot has
+/// destroyed what came after: who has its newest snapshot has not got that.
 fn contained(candidates: &[Candidate<'_>]) -> BTreeSet<(SystemId, SystemId)> {
     let pairs = |one| candidates.iter().map(move |other| (one, other));
-    let direct = candidates.iter().flat_map(pairs).filter(|(one, other)| one.has_the_head_of(other));
+    let direct = || candidates.iter().flat_map(pairs).filter(|(one, other)| one.has_the_head_of(other));
     let mut contained: BTreeSet<(SystemId, SystemId)> =
-        direct.map(|(one, other)| (one.id, other.id)).collect();
+        direct().map(|(one, other)| (one.id, other.id)).collect();
+    let past = direct().filter(|(one, other)| one.is_past(other));
+    let past: BTreeSet<(SystemId, SystemId)> = past.map(|(one, other)| (one.id, other.id)).collect();
     loop {
         let through = |(one, other): &(SystemId, SystemId)| {
-            let beyond_other = candidates.iter().filter(|third| contained.contains(&(*other, third.id)));
-            beyond_other.map(|third| (*one, third.id)).collect::<Vec<_>>()
+            let before_other = candidates.iter().filter(|third| past.contains(&(*other, third.id)));
+            before_other.map(|third| (*one, third.id)).collect::<Vec<_>>()
         };
         let more: BTreeSet<(SystemId, SystemId)> = contained.iter().flat_map(through).collect();
         if more.is_subset(&contained) {

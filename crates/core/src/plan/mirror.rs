@@ -69,7 +69,7 @@ pub(super) fn look(survey: &Survey<'_>, pair: &Pair<'_>, common: Guid) -> Mirror
         return if texts.is_empty() { Mirror::Nothing } else { Mirror::HeldBack(texts) };
     }
     let approved = pair.decision.as_ref().filter(|decided| !decided.by_policy).is_some_and(|decided| {
-        destroys.iter().all(|casualty| decided.decision.may_destroy.contains(&casualty.guid))
+        destroys.iter().all(|casualty| decided.decision.gives_up(pair.target.id, casualty.guid))
     });
     let (would, of) = (destroys.len(), target.snapshots.len());
     if !approved && would * 100 > of * usize::from(mirror.max_percent) {

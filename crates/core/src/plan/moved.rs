@@ -1,8 +1,15 @@
 //! Replicas whose source has another name now (F09): nothing is sent again, the replica is renamed.
 
 use super::{
-    decide::Outcome, pair::Pair, places::ParentProblem, reason::Reason, report::ReplicaState, sender::Sender,
-    step::Action, survey::Survey, words::Words,
+    decide::Outcome,
+    pair::Pair,
+    places::{ParentProblem, datasets_below},
+    reason::Reason,
+    report::ReplicaState,
+    sender::Sender,
+    step::Action,
+    survey::Survey,
+    words::Words,
 };
 use crate::{inventory::Dataset, name::DatasetName};
 
@@ -46,12 +53,17 @@ pub(super) fn follow<'a>(
     let state = ReplicaState::Behind;
     let by_hand = || Outcome::nothing(state, Reason::SourceRenamed, words.renamed(&old.name, target));
     let same_pool = old.name.pool() == target.pool() && target.parent().is_some();
-    // Everything below goes along: what belongs to another dataset must not.
+    // Everything below goes along: what belongs to another dataset, or to nobody here, must not.
     let group = survey.input.group;
     let belongs = |below: &DatasetName| {
-        group.logical_names(pair.home, below, pair.target.id).iter().all(|name| name.is_within(old_name))
+        let names = group.logical_names(pair.home, below, pair.target.id);
+        !names.is_empty() && names.iter().all(|name| name.is_within(old_name))
     };
-    let alone = survey.below(&pair.target, &old.name).is_none_or(belongs);
+    // Planning one dataset alone knows the first one below and no other: whoever asks for that must not be told to rename.
+    let first_only = survey.input.scope.is_some() && survey.below(&pair.target, &old.name).is_some();
+    let mut all = pair.target.inventory.into_iter().flat_map(|all| datasets_below(all, &old.name));
+    let coming = survey.below(&pair.target, &old.name);
+    let alone = !first_only && all.all(&belongs) && coming.is_none_or(belongs);
     // A member that stands in for the followed one may have given up what the replica has: then nothing is done because of its word.
     let known = old.newest().is_some_and(|head| sender.dataset.snapshot(head.guid).is_some());
     if !group.follow_renames || !same_pool || !alone || !known {

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     group::{GroupMode, NoName, Profile},
-    guid::{Guid, Txg},
+    guid::Guid,
     ids::SystemId,
     inventory::{Dataset, Inventory},
     name::DatasetName,
@@ -152,20 +152,11 @@ fn is_ahead(survey: &Survey<'_>, pair: &Pair<'_>) -> bool {
     let before = chain::before(survey.input.group, pair.source.id);
     let is_behind = |member: &SystemId| {
         let Some(dataset) = survey.dataset_on(pair.home, &pair.dataset, *member) else { return false };
-        let reached = source.newest().and_then(|newest| place_of(dataset, newest.guid));
+        let reached = source.newest().and_then(|newest| dataset.place_of(newest.guid));
         dataset.snapshot(head).is_some_and(|head| reached.is_none_or(|reached| reached < head.createtxg))
     };
     // Where a decision has turned the chain around, the target has what it has from nobody.
     source.snapshot(head).is_none() && !before.contains(&pair.target.id) && before.iter().any(is_behind)
-}
-
-/// Where in a dataset's history this snapshot is, or was when it was bookmarked.
-fn place_of(dataset: &Dataset, guid: Guid) -> Option<Txg> {
-    let bookmark = || dataset.bookmarks.iter().find(|bookmark| bookmark.guid == guid);
-    dataset
-        .snapshot(guid)
-        .map(|snapshot| snapshot.createtxg)
-        .or_else(|| bookmark().map(|bookmark| bookmark.createtxg))
 }
 
 fn target_name<'a>(
@@ -177,7 +168,7 @@ fn target_name<'a>(
     let group = survey.input.group;
     let mapped = group.target_name(home, dataset, target.id)?;
     if group.profile == Profile::Classic && mapped == *dataset {
-        return Ok(classic::target_name(dataset, target.inventory));
+        return Ok(classic::target_name(dataset, survey.dataset_on(home, dataset, home), target.inventory));
     }
     Ok(mapped)
 }

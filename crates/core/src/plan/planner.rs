@@ -76,8 +76,8 @@ pub struct Decision {
     pub how: MakeRoom,
     /// The members that it is about.
     pub targets: BTreeSet<SystemId>,
-    /// The snapshots whose loss a person has approved.
-    pub may_destroy: BTreeSet<Guid>,
+    /// The snapshots on each target whose loss a person has approved. Where another target has the same one, nobody has given that up.
+    pub may_destroy: BTreeMap<SystemId, BTreeSet<Guid>>,
     /// Bytes written on each target whose loss a person has approved.
     pub may_discard: BTreeMap<SystemId, u64>,
     /// The dataset GUIDs of what may be set aside on each target: what comes in its place later is not moved again.
@@ -86,9 +86,15 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// True when the loss of this snapshot on this target was approved.
+    pub fn gives_up(&self, target: SystemId, guid: Guid) -> bool {
+        self.targets.contains(&target)
+            && self.may_destroy.get(&target).is_some_and(|guids| guids.contains(&guid))
+    }
+
     /// True when it allows this on the target's dataset: exactly what was listed, and no byte more.
     pub fn approves(&self, target: SystemId, action: &Action) -> bool {
-        let listed = || action.destroys().iter().all(|lost| self.may_destroy.contains(&lost.guid));
+        let listed = || action.destroys().iter().all(|lost| self.gives_up(target, lost.guid));
         self.targets.contains(&target)
             && match action {
                 Action::SetAside { target_guid, .. } => self.may_move.get(&target) == Some(target_guid),
@@ -130,9 +136,8 @@ impl Input<'_> {
     pub(super) fn is_doomed(&self, system: SystemId, guid: Guid) -> bool {
         let by_transfer =
             |running: &Running| running.target_system == system && running.destroys.contains(&guid);
-        let by_decision =
-            |decision: &Decision| decision.targets.contains(&system) && decision.may_destroy.contains(&guid);
-        self.running.iter().any(by_transfer) || self.decisions.iter().any(by_decision)
+        self.running.iter().any(by_transfer)
+            || self.decisions.iter().any(|decision| decision.gives_up(system, guid))
     }
 }
 

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     group::{GroupMode, OnDivergence, Strategy},
+    guid::Guid,
     ids::SystemId,
     name::DatasetName,
 };
@@ -86,8 +87,13 @@ pub fn propose(input: &Input<'_>, key: &ReplicaKey, strategy: Strategy) -> Resul
 
 /// Nothing is approved that is not listed: what a silent system would lose, say, nobody has seen.
 fn as_listed(mut decision: Decision, plan: &Plan) -> Decision {
-    let listed: BTreeSet<_> = plan.destroys.iter().map(|Destroy { casualty, .. }| casualty.guid).collect();
-    decision.may_destroy.retain(|guid| listed.contains(guid));
+    let mut listed: BTreeMap<SystemId, BTreeSet<Guid>> = BTreeMap::new();
+    for Destroy { system, casualty, .. } in &plan.destroys {
+        if decision.gives_up(*system, casualty.guid) {
+            listed.entry(*system).or_default().insert(casualty.guid);
+        }
+    }
+    decision.may_destroy = listed;
     let discarded: BTreeMap<SystemId, u64> = plan
         .steps
         .iter()
@@ -171,7 +177,7 @@ pub(super) fn decision(
         winner,
         how,
         targets,
-        may_destroy: BTreeSet::new(),
+        may_destroy: BTreeMap::new(),
         may_discard: BTreeMap::new(),
         may_move: BTreeMap::new(),
     };
@@ -182,7 +188,8 @@ pub(super) fn decision(
             decision.may_move.insert(target, dataset.properties.guid);
         }
         if let Some(to) = goes_back_to(&pair).filter(|_| how != MakeRoom::SetAside) {
-            decision.may_destroy.extend(casualties(dataset, to).map(|snapshot| snapshot.guid));
+            let lost = casualties(dataset, to).map(|snapshot| snapshot.guid).collect();
+            decision.may_destroy.insert(target, lost);
             decision.may_discard.insert(target, dataset.properties.written);
         }
     }
@@ -206,7 +213,7 @@ fn deletions(pair: &Pair<'_>, strategy: Strategy) -> Result<Decision, Refusal> {
         winner: pair.source.id,
         how: MakeRoom::RollBackOnly,
         targets: BTreeSet::from([pair.target.id]),
-        may_destroy: gone.map(|snapshot| snapshot.guid).collect(),
+        may_destroy: BTreeMap::from([(pair.target.id, gone.map(|snapshot| snapshot.guid).collect())]),
         may_discard: BTreeMap::new(),
         may_move: BTreeMap::new(),
     })

@@ -16,6 +16,7 @@ use super::{
     words::Words,
 };
 use crate::{
+    group::Profile,
     guid::Guid,
     inventory::{Dataset, Snapshot},
     name::DatasetName,
@@ -118,6 +119,11 @@ fn way(survey: &Survey<'_>, pair: &Pair<'_>, dataset: &Dataset, decided: &Decide
         return Err(Guard::NothingCommon);
     }
     let mode = survey.input.group.mode;
+    let unrelated = pair.comparison.as_ref().is_none_or(|comparison| comparison.newest_common.is_none());
+    // The classic profile finds a place by its path alone: what has nothing of the source may be anybody's.
+    if decided.by_policy && unrelated && survey.input.group.profile == Profile::Classic {
+        return Err(Guard::NothingCommon);
+    }
     let written = dataset.properties.written;
     if decided.by_policy && pair.is_onto_the_truth(mode) {
         return Err(Guard::Truth);
@@ -188,7 +194,7 @@ fn roll_back(
         }
     } else {
         let discard = decision.may_discard.get(&pair.target.id).copied().unwrap_or(0);
-        let listed = destroys.iter().all(|casualty| decision.may_destroy.contains(&casualty.guid));
+        let listed = destroys.iter().all(|casualty| decision.gives_up(pair.target.id, casualty.guid));
         if !listed || written > discard {
             return Err(Guard::NotApproved);
         }

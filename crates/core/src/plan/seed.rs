@@ -11,6 +11,7 @@ use super::{
     reason::{Reason, Warning},
     report::ReplicaState,
     sender::Sender,
+    set_aside,
     step::{Action, Base, Point, Send, TargetOrigin},
     survey::Survey,
     words::Words,
@@ -129,7 +130,7 @@ fn clone_of<'a>(
     // One that is not older than what it is the beginning of came there by a promotion.
     let older = origin.snapshot.createtxg < oldest.createtxg;
     // What was set aside is copied by nobody.
-    let copied = logical.into_iter().find(|name| !super::set_aside::is_aside(name));
+    let copied = logical.into_iter().find(|name| !set_aside::is_aside(name));
     let Some(logical) = copied.filter(|_| older) else { return Clone::OriginElsewhere };
     let Ok(on_target) = group.target_name(pair.home, &logical, pair.target.id) else {
         return Clone::OriginElsewhere;
@@ -155,12 +156,8 @@ fn clone_of<'a>(
 
 /// What was set aside from `target`.
 fn asides_of<'a>(pair: &Pair<'a>, target: &DatasetName) -> impl Iterator<Item = &'a Dataset> {
-    let prefix = format!("{target}{}", super::set_aside::INFIX);
-    let first: Option<DatasetName> = prefix.parse().ok();
-    let all = pair.target.inventory.zip(first);
-    let from_there = all.into_iter().flat_map(|(inventory, first)| inventory.datasets.range(first..));
-    let datasets = from_there.map(|(_, dataset)| dataset);
-    datasets.take_while(move |dataset| dataset.name.as_str().starts_with(&prefix))
+    let inventory = pair.target.inventory.into_iter();
+    inventory.flat_map(|inventory| set_aside::asides_of(inventory, target))
 }
 
 /// True when the origin's replica has gone past the origin without having it.
@@ -173,8 +170,8 @@ fn newer_than(
 ) -> bool {
     let source = survey.side(sender.system).inventory.and_then(|inventory| inventory.datasets.get(origin));
     let head = replica.newest().map(|newest| newest.guid);
-    let place = source.zip(head).and_then(|(source, head)| source.snapshot(head));
-    place.is_some_and(|head| head.createtxg > snapshot.createtxg)
+    let place = source.zip(head).and_then(|(source, head)| source.place_of(head));
+    place.is_some_and(|head| head > snapshot.createtxg)
 }
 
 /// True when a replica of `source` can begin as a clone of this: a raw stream can not go on from what was received in the clear, nor the

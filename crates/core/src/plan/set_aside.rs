@@ -2,7 +2,7 @@
 
 use super::{pair::Pair, survey::Survey};
 use crate::{
-    inventory::Dataset,
+    inventory::{Dataset, Inventory},
     name::{DatasetName, MAX_NAME_LENGTH, NameError},
 };
 
@@ -23,6 +23,18 @@ pub(super) fn is_aside(name: &DatasetName) -> bool {
             time.len() == 16 && time.bytes().enumerate().all(form)
         })
     })
+}
+
+/// What was set aside from a dataset.
+pub(super) fn asides_of<'a>(
+    inventory: &'a Inventory,
+    name: &DatasetName,
+) -> impl Iterator<Item = &'a Dataset> + use<'a> {
+    let prefix = format!("{name}{INFIX}");
+    let first: Option<DatasetName> = prefix.parse().ok();
+    let from_there = first.into_iter().flat_map(|first| inventory.datasets.range(first..));
+    let datasets = from_there.map(|(_, dataset)| dataset);
+    datasets.take_while(move |dataset| dataset.name.as_str().starts_with(&prefix))
 }
 
 /// Why a target can not be set aside.

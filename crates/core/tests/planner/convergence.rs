@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use zfs_sync_core::{
-    group::{GroupMode, OnDivergence},
+    group::{GroupMode, OnDivergence, Strategy as Resolution},
     guid::Guid,
+    ids::SystemId,
     plan::{Action, Base, Reason, ReplicaReport, ReplicaState, Report, Send, propose},
 };
 
@@ -96,11 +97,25 @@ fn resolve(world: &mut World, choice: usize) -> Report {
                 })
             });
         let Some(proposal) = proposal else { return report };
-        let listed: BTreeSet<Guid> = proposal.plan.destroys.iter().map(|lost| lost.casualty.guid).collect();
-        assert!(proposal.decision.may_destroy.is_subset(&listed), "nothing is approved that was not shown");
+        let listed = proposal.plan.destroys.iter().map(|lost| (lost.system, lost.casualty.guid));
+        let listed: BTreeSet<(SystemId, Guid)> = listed.collect();
+        let on = |(system, guids): (&SystemId, &BTreeSet<Guid>)| {
+            guids.iter().map(|guid| (*system, *guid)).collect()
+        };
+        let approved: Vec<Vec<(SystemId, Guid)>> = proposal.decision.may_destroy.iter().map(on).collect();
+        let shown = approved.iter().flatten().all(|lost| listed.contains(lost));
+        assert!(shown, "nothing is approved that was not shown");
         world.fleet.decisions.push(proposal.decision);
     }
-    panic!("there are still conflicts that can be resolved after 40 decisions");
+    // Where two members can not be set aside because of what lies below, a third can be made to follow the one and the other for ever.
+    let report = settle(world);
+    let stuck = report.replicas.iter().filter_map(|replica| replica.conflict.as_ref());
+    let mut stuck = stuck.flat_map(|conflict| &conflict.strategies).filter(|offer| offer.obstacle.is_some());
+    assert!(
+        stuck.any(|offer| offer.strategy == Resolution::KeepBoth),
+        "there are still conflicts that can be resolved after 40 decisions"
+    );
+    report
 }
 
 #[test]

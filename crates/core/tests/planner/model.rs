@@ -112,8 +112,9 @@ impl World {
             self.apply(step);
         }
         let after = self.everything();
-        let approved =
-            |guid: &Guid| self.fleet.decisions.iter().any(|decision| decision.may_destroy.contains(guid));
+        let given_up = self.fleet.decisions.iter().flat_map(|decision| decision.may_destroy.values());
+        let given_up: BTreeSet<Guid> = given_up.flatten().copied().collect();
+        let approved = |guid: &Guid| given_up.contains(guid);
         let gone: Vec<&Guid> = before.difference(&after).filter(|guid| !approved(guid)).collect();
         assert!(gone.is_empty(), "nobody has {gone:?} any more, and nobody approved that");
         (plan.steps.len(), report)
@@ -215,6 +216,11 @@ impl World {
         if send.target_origin.as_ref().is_some_and(gone) {
             return;
         }
+        if let Some(Base::Origin { dataset, point }) = &send.base
+            && sending.properties.origin != Some(format!("{dataset}@{}", point.label))
+        {
+            return;
+        }
         if let Some(guid) = send.discard_partial {
             let dataset = self.inventory(*target_system).datasets.get_mut(target).unwrap();
             assert_eq!(dataset.properties.partial.take().map(|partial| partial.to_guid), Some(guid));
@@ -266,8 +272,7 @@ impl World {
                 assert!(base.createtxg < send.to.createtxg);
                 to
             }
-            Some(Base::Origin { dataset, point }) => {
-                assert_eq!(sending.properties.origin, Some(format!("{dataset}@{}", point.label)));
+            Some(Base::Origin { .. }) => {
                 assert!(send.target_origin.is_some(), "a clone's stream begins a new dataset");
                 to
             }

@@ -185,9 +185,11 @@ fn expected(all: &[Has], mode: GroupMode, cut: Option<(usize, usize)>) -> Vec<(u
                 let known = all[place].snapshots | all[place].marks;
                 head(all[other]).is_none_or(|head| known & (1 << head) != 0)
             };
-            // Of three, one between is enough.
+            // Of three, one between is enough; what it has only marked beyond its own end it has no more.
+            let past = |third: usize, other: usize| head(all[other]) <= head(all[third]);
             let knows = |place: usize, other: usize| {
-                has(place, other) || having.iter().any(|third| has(place, *third) && has(*third, other))
+                let through = |third: usize| has(place, third) && has(third, other) && past(third, other);
+                has(place, other) || having.iter().any(|third| through(*third))
             };
             let mut leaders: Vec<usize> = having.clone();
             leaders.retain(|place| having.iter().all(|other| knows(*place, *other)));

@@ -290,7 +290,10 @@ impl Fleet {
                 ("on", Some(names)) => {
                     decision.targets = names.split(',').map(|name| self.named(name)).collect();
                 }
-                ("destroy", Some(guids)) => decision.may_destroy = guids.split(',').map(guid).collect(),
+                (word, Some(guids)) if word.starts_with("destroy@") => {
+                    let system = self.named(word.trim_start_matches("destroy@"));
+                    decision.may_destroy.insert(system, guids.split(',').map(guid).collect());
+                }
                 ("set_aside", None) => decision.how = MakeRoom::SetAside,
                 ("roll_back", None) => decision.how = MakeRoom::RollBack,
                 ("roll_back_only", None) => decision.how = MakeRoom::RollBackOnly,
@@ -369,7 +372,7 @@ fn a_script_says_what_it_seems_to_say() {
          group g one_way source=nas1 include=tank/** exclude=tank/x map=tank=backup map@nas2=tank=cold manual
          running backup/a@nas3 renames
          remember tank/a@nas3 source=77 common=1
-         decide tank/a follow=nas1 on=nas2,nas3 roll_back destroy=5,6 discard@nas3=9
+         decide tank/a follow=nas1 on=nas2,nas3 roll_back destroy@nas3=5,6 discard@nas3=9
          unreachable nas1 nas3
          holder 5 vault
          propose tank/a@nas3 keep_both use_newest",
@@ -386,5 +389,7 @@ fn a_script_says_what_it_seems_to_say() {
     assert!(!fleet.group.auto);
     assert_eq!((fleet.memory.len(), fleet.unreachable.len(), fleet.holders.len()), (1, 1, 1));
     assert_eq!(fleet.decisions[0].may_discard[&system_id(3)], 9);
+    assert!(fleet.decisions[0].gives_up(system_id(3), Guid::new(5)));
+    assert!(!fleet.decisions[0].gives_up(system_id(2), Guid::new(5)));
     assert_eq!(questions.len(), 2);
 }

@@ -166,9 +166,9 @@ impl Fleet {
             MakeRoom::RollBackOnly => "roll back",
         };
         writeln!(text, "  follow {} on {}: {how}", self.name(decision.winner), targets.join(", ")).unwrap();
-        if !decision.may_destroy.is_empty() {
-            let guids: Vec<String> = decision.may_destroy.iter().map(ToString::to_string).collect();
-            writeln!(text, "  may destroy {}", guids.join(", ")).unwrap();
+        for (system, guids) in &decision.may_destroy {
+            let guids: Vec<String> = guids.iter().map(ToString::to_string).collect();
+            writeln!(text, "  may destroy {} on {}", guids.join(", "), self.name(*system)).unwrap();
         }
         for (system, bytes) in &decision.may_discard {
             if *bytes > 0 {

@@ -24,7 +24,7 @@ fn fleet() -> Fleet {
            backup/d x:99:9
            backup/e e1:41:5 y:98:6
          group g source=nas1 include=tank/* map=tank=backup on-divergence=keep_both
-         decide tank/e follow=nas1 on=nas2 roll_back destroy=98",
+         decide tank/e follow=nas1 on=nas2 roll_back destroy@nas2=98",
     )
 }
 

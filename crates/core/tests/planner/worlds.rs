@@ -105,8 +105,9 @@ fn any_decision() -> impl Strategy<Value = Decision> {
     let how = sample::select(&[MakeRoom::SetAside, MakeRoom::RollBack, MakeRoom::RollBackOnly][..]);
     let targets = prop::collection::btree_set((1..4_usize).prop_map(system_id), 1..3);
     let losses = prop::collection::btree_set((1..6_u64).prop_map(Guid::new), 0..6);
+    let losses = vec(((1..4_usize).prop_map(system_id), losses), 0..3);
     (1..4_usize, sample::select(&SOURCES[..]), 1..4_usize, how, targets, losses, any::<bool>()).prop_map(
-        |(home, name, winner, how, targets, may_destroy, discard)| {
+        |(home, name, winner, how, targets, losing, discard)| {
             let moved = |target: &SystemId| {
                 NAMES
                     .iter()
@@ -121,7 +122,7 @@ fn any_decision() -> impl Strategy<Value = Decision> {
                 may_move: targets.iter().filter_map(moved).collect(),
                 may_discard: targets.iter().filter(|_| discard).map(|target| (*target, 1)).collect(),
                 targets,
-                may_destroy,
+                may_destroy: losing.into_iter().collect(),
             }
         },
     )

@@ -158,9 +158,9 @@ impl Fleet {
         let targets: Vec<String> = decision.targets.iter().map(|target| self.called(*target)).collect();
         write!(out, "decide {} home={}", decision.dataset, self.called(decision.home))?;
         write!(out, " follow={} on={} {how}", self.called(decision.winner), targets.join(","))?;
-        if !decision.may_destroy.is_empty() {
-            let guids: Vec<String> = decision.may_destroy.iter().map(ToString::to_string).collect();
-            write!(out, " destroy={}", guids.join(","))?;
+        for (system, guids) in &decision.may_destroy {
+            let guids: Vec<String> = guids.iter().map(ToString::to_string).collect();
+            write!(out, " destroy@{}={}", self.called(*system), guids.join(","))?;
         }
         for (system, bytes) in &decision.may_discard {
             write!(out, " discard@{}={bytes}", self.called(*system))?;

@@ -94,6 +94,7 @@ pub(crate) const ACCESS: &[(&str, &str, Needs)] = &[
     // A stored plan does nothing, but what is stored is written on behalf of somebody who may apply it.
     ("POST", "/api/v1/conflicts/{conflict_id}/plan", OPERATOR),
     ("POST", "/api/v1/conflicts/{conflict_id}/ignore", OPERATOR),
+    ("POST", "/api/v1/conflicts/{conflict_id}/withdraw", OPERATOR),
     ("GET", "/api/v1/plans/{plan_id}", VIEWER),
     ("POST", "/api/v1/plans/{plan_id}/apply", OPERATOR),
     ("GET", "/api/v1/whatif/system-lost/{system}", VIEWER),

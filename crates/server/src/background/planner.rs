@@ -15,7 +15,8 @@ use zfs_sync_store::{ChangedDataset, GroupRow};
 use crate::{
     error::Answer,
     planning::{
-        Changes, Fleet, PlanError, Scope, Settling, enqueue, keep, logical_of, plan_group, settle_decisions,
+        Changes, Fleet, PlanError, Scope, Settling, drop_unwanted, enqueue, keep, logical_of, plan_group,
+        settle_decisions,
     },
     state::AppState,
     views::health,
@@ -181,6 +182,9 @@ impl Planner {
     ) -> Result<(), PlanError> {
         let group = &row.group;
         let _one_at_a_time = state.planning.lock().await;
+        if !self.planned_at.contains_key(&group.id) {
+            drop_unwanted(state, group).await?;
+        }
         let mut planned = plan_group(state, fleet, group, scope.clone()).await?;
         let mut queued = 0;
         for ready in planned.ready.iter().filter(|ready| ready.by_itself) {
@@ -188,7 +192,7 @@ impl Planner {
                 queued += 1;
             }
         }
-        let settled = settle_decisions(state, group.id, &planned.report.replicas).await?;
+        let settled = settle_decisions(state, group, &planned.report.replicas).await?;
         if queued > 0 || settled {
             // What was just queued is running now; the replicas shall say so.
             planned = plan_group(state, fleet, group, scope.clone()).await?;

@@ -74,21 +74,37 @@ fn is_above_target(group: &SyncGroup, change: &ChangedDataset) -> bool {
 
 /// The logical datasets that a dataset of a member stands for, whether it exists or not.
 pub(crate) fn logical_of(group: &SyncGroup, system: SystemId, name: &DatasetName) -> BTreeSet<DatasetName> {
-    let mut logical = BTreeSet::new();
     // What was set aside belongs to the name it had.
-    let plain = name.as_str().split_once(".aside-").and_then(|(before, _)| before.parse().ok());
-    for name in [Some(name.clone()), plain].into_iter().flatten() {
-        for home in group.homes() {
-            if home == system || group.mode == GroupMode::Local {
-                logical.extend(Some(name.clone()).filter(|name| group.selects(name)));
-            }
-            if group.mode != GroupMode::ManyToOne || system == group.hub {
-                logical.extend(group.logical_names(home, &name, system));
-            }
+    let plain = name.as_str().split_once(ASIDE).and_then(|(before, _)| before.parse().ok());
+    let names = [Some(name.clone()), plain].into_iter().flatten();
+    names.flat_map(|name| named(group, system, &name)).collect()
+}
+
+/// Stands between a replica's name and the time at which it was set aside.
+const ASIDE: &str = ".aside-";
+
+/// True when the group keeps a logical dataset of its own in this dataset of a system: what is in it is destroyed by nobody without the
+/// witness being told. What was set aside waits for somebody to destroy it.
+pub(super) fn keeps(group: &SyncGroup, system: SystemId, name: &DatasetName) -> bool {
+    group.enabled
+        && group.members.contains(&system)
+        && !name.as_str().contains(ASIDE)
+        && !named(group, system, name).is_empty()
+}
+
+/// The logical datasets whose name on the system is this one.
+fn named(group: &SyncGroup, system: SystemId, name: &DatasetName) -> BTreeSet<DatasetName> {
+    let mut logical = BTreeSet::new();
+    for home in group.homes() {
+        if home == system || group.mode == GroupMode::Local {
+            logical.extend(Some(name.clone()).filter(|name| group.selects(name)));
         }
-        if group.profile == Profile::Classic && system != group.hub {
-            logical.extend(classic(group, &name));
+        if group.mode != GroupMode::ManyToOne || system == group.hub {
+            logical.extend(group.logical_names(home, name, system));
         }
+    }
+    if group.profile == Profile::Classic && system != group.hub {
+        logical.extend(classic(group, name));
     }
     logical
 }

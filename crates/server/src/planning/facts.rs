@@ -6,10 +6,10 @@ use std::{
 };
 
 use zfs_sync_core::{
-    group::{Profile, SyncGroup},
+    group::{GroupMode, Profile, SyncGroup},
     guid::Guid,
     ids::SystemId,
-    inventory::Inventory,
+    inventory::{Dataset, Inventory},
     name::DatasetName,
     plan::{
         self, Decision, Input, Needed, Plan, Remembered, ReplicaKey, ReplicaReport, Report, Running,
@@ -19,7 +19,7 @@ use zfs_sync_core::{
 };
 use zfs_sync_store::{ReplicaFilter, TransferFilter};
 
-use super::{Fleet, decisions::decisions};
+use super::{Fleet, changes::keeps, decisions::decisions};
 use crate::{error::Answer, state::AppState};
 
 /// How much of a group is planned.
@@ -56,7 +56,7 @@ pub(super) struct Facts {
     scope: Scope,
     pub(super) running: Vec<Running>,
     pub(super) unreachable: BTreeSet<(SystemId, SystemId)>,
-    decisions: Vec<Decision>,
+    pub(super) decisions: Vec<Decision>,
     memory: BTreeMap<ReplicaKey, Remembered>,
     holders: BTreeMap<Guid, BTreeSet<SystemId>>,
     now: Timestamp,
@@ -71,9 +71,13 @@ impl Facts {
     ) -> Answer<Self> {
         // The classic profile looks for a replica in every pool, which can not be narrowed down.
         let scope = if group.profile == Profile::Classic { Scope::All } else { scope };
-        let (inventories, memory) = match &scope {
-            Scope::All => (whole(state, fleet, group).await?, memory(state, group, None, &[]).await?),
+        let parts = match &scope {
+            Scope::All => None,
             Scope::Datasets(datasets) => parts(state, group, datasets).await?,
+        };
+        let (scope, inventories, memory) = match parts {
+            Some((inventories, memory)) => (scope, inventories, memory),
+            None => (Scope::All, whole(state, fleet, group).await?, memory(state, group, None, &[]).await?),
         };
         let systems = inventories.into_iter().map(|(id, inventory)| {
             (id, Known { name: fleet.hostname(id), inventory, fresh: fleet.is_fresh(state, id) })
@@ -93,43 +97,70 @@ impl Facts {
         Ok(facts)
     }
 
-    /// Who else in the fleet has what a policy of the group might destroy.
+    /// Who else in the fleet keeps what a policy of the group might destroy.
     async fn holders(&self, state: &AppState, fleet: &Fleet) -> Answer<BTreeMap<Guid, BTreeSet<SystemId>>> {
         if !self.group.allow_destroy {
             return Ok(BTreeMap::new());
         }
-        let targets = self.group.targets();
-        let doubtful: BTreeSet<Guid> = self
-            .systems
-            .iter()
-            .filter(|(id, _)| targets.contains(id))
-            .filter_map(|(_, known)| known.inventory.as_ref())
-            .flat_map(|inventory| inventory.datasets.values())
-            .flat_map(|dataset| &dataset.snapshots)
-            .map(|snapshot| snapshot.guid)
-            .collect();
-        let sources = self.systems.values().filter_map(|known| known.inventory.as_ref());
-        let mut seen: BTreeMap<Guid, u32> = BTreeMap::new();
-        for snapshot in
-            sources.flat_map(|inventory| inventory.datasets.values()).flat_map(|dataset| &dataset.snapshots)
-        {
-            *seen.entry(snapshot.guid).or_default() += 1;
-        }
-        // What every member still has is not in question.
-        let everywhere = u32::try_from(self.systems.len()).unwrap_or(u32::MAX);
-        let asked: Vec<Guid> = doubtful
-            .into_iter()
-            .filter(|guid| seen.get(guid).is_none_or(|count| *count < everywhere))
-            .collect();
-        let mut holders = state.store.holders(&asked).await?;
+        let asked: Vec<Guid> = self.doubtful().into_iter().collect();
+        let holders = state.store.holders(&asked).await?;
         if holders.is_empty() {
-            return Ok(holders);
+            return Ok(BTreeMap::new());
         }
+        let places = Places::load(state).await?;
         let doomed = doomed(state).await?;
-        for (guid, systems) in &mut holders {
-            systems.retain(|system| fleet.is_fresh(state, *system) && !doomed.contains(&(*system, *guid)));
+        // A source that has a snapshot in any dataset has not destroyed it: then there is no deletion to carry over.
+        let is_source =
+            |system: &SystemId| self.group.mirror_deletes.is_some() && self.group.members.contains(system);
+        let counts = |guid: Guid, system: SystemId, names: &BTreeSet<DatasetName>| {
+            is_source(&system)
+                || fleet.is_heard(state, system)
+                    && !doomed.contains(&(system, guid))
+                    && places.keep(system, names)
+        };
+        let who = |(guid, systems): (Guid, BTreeMap<SystemId, BTreeSet<DatasetName>>)| {
+            let systems = systems.into_iter().filter(|(system, names)| counts(guid, *system, names));
+            (guid, systems.map(|(system, _)| system).collect())
+        };
+        Ok(holders.into_iter().map(who).collect())
+    }
+
+    /// What targets have and not every member has in its dataset of the same lineage: nothing else is ever destroyed by policy.
+    fn doubtful(&self) -> BTreeSet<Guid> {
+        let targets = self.group.targets();
+        let of_targets = self.systems.iter().filter(|(id, _)| targets.contains(id));
+        let mut doubtful = BTreeSet::new();
+        for (target, known) in of_targets {
+            for dataset in known.inventory.iter().flat_map(|inventory| inventory.datasets.values()) {
+                let everywhere = self.everywhere(*target, dataset);
+                let guids = dataset.snapshots.iter().map(|snapshot| snapshot.guid);
+                doubtful.extend(guids.filter(|guid| !everywhere.contains(guid)));
+            }
         }
-        Ok(holders)
+        doubtful
+    }
+
+    /// The snapshots of a target's dataset that every member has in its own dataset of the same lineage.
+    fn everywhere(&self, target: SystemId, dataset: &Dataset) -> BTreeSet<Guid> {
+        // The classic profile looks for a replica in every pool.
+        if self.group.profile == Profile::Classic {
+            return BTreeSet::new();
+        }
+        let mut everywhere: BTreeSet<Guid> = dataset.snapshots.iter().map(|snapshot| snapshot.guid).collect();
+        for (home, logical) in lineages(&self.group, target, &dataset.name) {
+            let members = self.group.members.iter().filter(|member| {
+                self.group.mode != GroupMode::ManyToOne || **member == home || **member == self.group.hub
+            });
+            for member in members {
+                let name = self.group.name_on(home, &logical, *member).ok();
+                let inventory = self.systems.get(member).and_then(|known| known.inventory.as_ref());
+                let there = inventory.zip(name).and_then(|(inventory, name)| inventory.datasets.get(&name));
+                let snapshots = there.into_iter().flat_map(|dataset| &dataset.snapshots);
+                let there: BTreeSet<Guid> = snapshots.map(|snapshot| snapshot.guid).collect();
+                everywhere.retain(|guid| there.contains(guid));
+            }
+        }
+        everywhere
     }
 
     /// Lets `work` see it as the planner's input.
@@ -162,7 +193,7 @@ impl Facts {
 }
 
 /// Copies that some group is about to destroy, by a transfer under way or because a person has approved it: nobody may rely on them.
-async fn doomed(state: &AppState) -> Answer<BTreeSet<(SystemId, Guid)>> {
+pub(super) async fn doomed(state: &AppState) -> Answer<BTreeSet<(SystemId, Guid)>> {
     let unfinished = TransferFilter { unfinished: Some(true), ..TransferFilter::default() };
     let mut doomed = BTreeSet::new();
     for row in state.store.transfers(&unfinished).await? {
@@ -170,12 +201,38 @@ async fn doomed(state: &AppState) -> Answer<BTreeSet<(SystemId, Guid)>> {
     }
     for row in state.store.groups().await? {
         for decision in decisions(state, row.group.id).await? {
-            for target in &decision.targets {
-                doomed.extend(decision.may_destroy.iter().map(|guid| (*target, *guid)));
+            for (target, guids) in &decision.may_destroy {
+                doomed.extend(guids.iter().map(|guid| (*target, *guid)));
             }
         }
     }
     Ok(doomed)
+}
+
+/// The logical datasets that this dataset of a target is a replica of, with their homes.
+fn lineages(group: &SyncGroup, target: SystemId, name: &DatasetName) -> Vec<(SystemId, DatasetName)> {
+    let of_home = |home: SystemId| {
+        let names = group.logical_names(home, name, target).into_iter();
+        names.map(move |logical| (home, logical))
+    };
+    group.homes().into_iter().flat_map(of_home).collect()
+}
+
+/// The datasets that enabled groups keep.
+#[derive(Debug)]
+pub(super) struct Places(Vec<SyncGroup>);
+
+impl Places {
+    pub(super) async fn load(state: &AppState) -> Answer<Self> {
+        let groups = state.store.groups().await?.into_iter();
+        Ok(Self(groups.map(|row| row.group).filter(|group| group.enabled).collect()))
+    }
+
+    /// True when a group keeps one of these datasets of a system. What is in any other dataset nobody has promised to keep; and whoever is
+    /// in no group must not have others destroy what they have by saying that it has that too.
+    pub(super) fn keep(&self, system: SystemId, names: &BTreeSet<DatasetName>) -> bool {
+        self.0.iter().any(|group| names.iter().any(|name| keeps(group, system, name)))
+    }
 }
 
 type Inventories = BTreeMap<SystemId, Option<Arc<Inventory>>>;
@@ -188,12 +245,13 @@ async fn whole(state: &AppState, fleet: &mut Fleet, group: &SyncGroup) -> Answer
     Ok(inventories)
 }
 
-/// What the plan of `datasets` looks at, and nothing else: what this costs does not depend on what else the systems have.
+/// What the plan of `datasets` looks at, and nothing else: what this costs does not depend on what else the systems have. `None` where a
+/// replica may be renamed: everything below it would go along, so everything has to be known.
 async fn parts(
     state: &AppState,
     group: &SyncGroup,
     datasets: &BTreeSet<DatasetName>,
-) -> Answer<(Inventories, Memory)> {
+) -> Answer<Option<(Inventories, Memory)>> {
     let mut wanted = datasets.clone();
     let mut known = memory(state, group, Some(&wanted), &[]).await?;
     loop {
@@ -217,9 +275,13 @@ async fn parts(
         let before = wanted.len();
         let view = inventories_view(&inventories);
         wanted.extend(plan::origins_needed(group, &view, &wanted));
-        wanted.extend(plan::renames_needed(group, &view, &known, &wanted));
+        let renamed = plan::renames_needed(group, &view, &known, &wanted);
+        if group.follow_renames && !renamed.is_subset(&wanted) {
+            return Ok(None);
+        }
+        wanted.extend(renamed);
         if wanted.len() == before {
-            return Ok((inventories, known));
+            return Ok(Some((inventories, known)));
         }
     }
 }

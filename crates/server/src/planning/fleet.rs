@@ -11,7 +11,7 @@ use zfs_sync_store::SystemRow;
 use crate::{
     error::Answer,
     state::AppState,
-    views::{self, is_fresh},
+    views::{self, is_fresh, is_heard},
 };
 
 /// Systems, and the inventories that were needed so far.
@@ -31,6 +31,11 @@ impl Fleet {
     /// True when the system's newest report may be acted on.
     pub(crate) fn is_fresh(&self, state: &AppState, id: SystemId) -> bool {
         self.systems.get(&id).is_some_and(|row| is_fresh(row, &state.settings, self.now))
+    }
+
+    /// True when another copy may be destroyed because of what the system's newest report says it has.
+    pub(crate) fn is_heard(&self, state: &AppState, id: SystemId) -> bool {
+        self.systems.get(&id).is_some_and(|row| is_heard(row, &state.settings, self.now))
     }
 
     /// What the system reported; `None` before its first complete report.

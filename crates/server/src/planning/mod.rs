@@ -9,11 +9,13 @@ mod facts;
 mod fleet;
 mod group;
 mod keep;
+mod kept;
 mod propose;
 mod queue;
 mod refresh;
 mod retry;
 mod still_wanted;
+mod withdraw;
 
 pub(crate) use self::{
     changes::{Changes, logical_of},
@@ -24,9 +26,11 @@ pub(crate) use self::{
     fleet::Fleet,
     group::{PlanError, Planned, plan_group},
     keep::keep,
+    kept::Keepers,
     propose::propose,
     queue::Settling,
     refresh::refresh,
     retry::{AfterFailure, after_failure},
-    still_wanted::still_wanted,
+    still_wanted::{Word, still_wanted},
+    withdraw::{drop_unwanted, replace, withdraw},
 };

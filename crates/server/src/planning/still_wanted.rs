@@ -1,18 +1,27 @@
 //! Is a step that was queued a while ago still what its group asks for?
 
 use zfs_sync_core::{
-    group::{Profile, Strategy, SyncGroup},
+    group::{GroupMode, Profile, Strategy, SyncGroup},
     ids::SystemId,
     name::DatasetName,
     plan::{Action, Decision, Step},
 };
+
+/// Whose word a step stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// A person's, who has seen what it destroys and discards.
+    Person,
+    /// The group's policy alone, or it needs nobody's word.
+    Policy,
+}
 
 /// `Err` says in words why the step must not start any more.
 pub(crate) fn still_wanted(
     group: Option<&SyncGroup>,
     decisions: &[Decision],
     step: &Step,
-) -> Result<(), &'static str> {
+) -> Result<Word, &'static str> {
     let Some(group) = group else { return Err("its group was deleted") };
     if !group.enabled {
         return Err("its group was disabled");
@@ -31,18 +40,22 @@ pub(crate) fn still_wanted(
     };
     let decisions: Vec<&Decision> = decisions.iter().filter(decided).collect();
     let receives = group.edges().iter().any(|edge| edge.home == home && edge.target == step.target_system);
-    if decisions.is_empty() && !receives {
+    if decisions.is_empty() && !receives && !may_turn_around(group) {
         return Err("data flows the other way in the group now");
     }
-    if approved(group, &decisions, step) {
-        Ok(())
-    } else {
-        Err("nobody asks for this any more: the decision was withdrawn, or the group's policy changed")
-    }
+    approved(group, &decisions, step, home)
+        .ok_or("nobody asks for this any more: the decision was withdrawn, or the group's policy changed")
+}
+
+/// True when the group's policy may choose anybody to be followed, so that data may flow any way.
+fn may_turn_around(group: &SyncGroup) -> bool {
+    let chooses =
+        |strategy| matches!(strategy, Strategy::UseNewest | Strategy::UseLargest | Strategy::UseMajority);
+    group.allow_destroy && group.on_divergence.strategy().is_some_and(chooses)
 }
 
 /// The home and logical dataset that the step is about.
-fn meant(group: &SyncGroup, step: &Step) -> Option<(SystemId, DatasetName)> {
+pub(super) fn meant(group: &SyncGroup, step: &Step) -> Option<(SystemId, DatasetName)> {
     let named = |home: SystemId| {
         let names = group.logical_names(home, &step.target, step.target_system).into_iter();
         let classic = (group.profile == Profile::Classic).then(|| step.source.clone());
@@ -55,16 +68,21 @@ fn meant(group: &SyncGroup, step: &Step) -> Option<(SystemId, DatasetName)> {
 }
 
 /// What makes room or destroys needs somebody's word for as long as it has not started.
-fn approved(group: &SyncGroup, decisions: &[&Decision], step: &Step) -> bool {
+fn approved(group: &SyncGroup, decisions: &[&Decision], step: &Step, home: SystemId) -> Option<Word> {
     let policy = group.on_divergence.strategy();
+    let destructive = group.allow_destroy && policy.is_some_and(Strategy::is_destructive);
+    let is_truth = !matches!(group.mode, GroupMode::Mesh | GroupMode::Local) && step.target_system == home;
+    let is_worked_on = is_truth || group.mode == GroupMode::Mesh;
     let by_policy = match &step.action {
-        Action::Send(_) => return true,
+        Action::Send(_) => return Some(Word::Policy),
         // Nobody decides that for one replica.
-        Action::FollowRename { .. } => return group.follow_renames,
+        Action::FollowRename { .. } => return group.follow_renames.then_some(Word::Policy),
         // Policies that would roll back set aside where nothing is common.
-        Action::SetAside { .. } => policy.is_some(),
-        Action::RollBack { .. } => group.allow_destroy && policy.is_some_and(Strategy::is_destructive),
+        Action::SetAside { .. } => !is_truth && (destructive || policy == Some(Strategy::KeepBoth)),
+        // What was written where people work is worth as much as a snapshot, and only a person gives it up.
+        Action::RollBack { discards, .. } => destructive && (*discards == 0 || !is_worked_on),
         Action::DestroySnapshots { .. } => group.allow_destroy && group.mirror_deletes.is_some(),
     };
-    by_policy || decisions.iter().any(|decision| decision.approves(step.target_system, &step.action))
+    let by_person = decisions.iter().any(|decision| decision.approves(step.target_system, &step.action));
+    by_person.then_some(Word::Person).or_else(|| by_policy.then_some(Word::Policy))
 }

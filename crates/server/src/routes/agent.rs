@@ -18,7 +18,7 @@ use super::systems::not_found;
 use crate::{
     error::{Answer, ApiError},
     extract::{Body, Id, REPORT_LIMIT},
-    planning::{self, address, still_wanted},
+    planning::{self, Keepers, Word, address, still_wanted},
     state::AppState,
 };
 
@@ -93,6 +93,7 @@ pub(super) async fn report_inventory(
         datasets: datasets.collect(),
         removed: body.removed,
         retention: body.retention,
+        without_guids: false,
     };
     let outcome = match state.store.apply_report(id, &report, state.now()).await {
         Ok(outcome) => outcome,
@@ -103,6 +104,10 @@ pub(super) async fn report_inventory(
     // A report that was asked for confirms a transfer, also when it brings nothing new.
     if outcome.accepted && (outcome.changed || before.report_wanted() || first) {
         state.wake.reported();
+    }
+    if outcome.kind_changed {
+        let groups = state.store.groups_of_system(id).await?;
+        state.wake.groups_changed(groups.into_iter().map(|row| row.group.id));
     }
     if outcome.accepted && outcome.changed {
         let data = json!({
@@ -165,9 +170,9 @@ async fn lease(state: &AppState, id: SystemId, max: u32) -> Answer<Vec<LeasedTra
     }
     let now = state.now();
     let until = lease_until(state, now)?;
-    let mut leased = Vec::new();
+    let (mut leased, mut keepers) = (Vec::new(), Keepers::default());
     for row in state.store.lease_transfers(id, max, now, until).await? {
-        match prepared(state, &row).await? {
+        match prepared(state, &row, &mut keepers).await? {
             Ok(transfer) => leased.push(transfer),
             Err(detail) => {
                 tracing::info!(transfer = %row.id, "not started: {detail}");
@@ -181,11 +186,21 @@ async fn lease(state: &AppState, id: SystemId, max: u32) -> Answer<Vec<LeasedTra
 }
 
 /// What the agent is told, or why the transfer is not started after all.
-async fn prepared(state: &AppState, row: &TransferRow) -> Answer<Result<LeasedTransfer, String>> {
+async fn prepared(
+    state: &AppState,
+    row: &TransferRow,
+    keepers: &mut Keepers,
+) -> Answer<Result<LeasedTransfer, String>> {
     let group = state.store.group(row.group).await?.map(|row| row.group);
     let decisions = planning::decisions(state, row.group).await?;
-    if let Err(reason) = still_wanted(group.as_ref(), &decisions, &row.step) {
-        return Ok(Err(reason.to_owned()));
+    match still_wanted(group.as_ref(), &decisions, &row.step) {
+        Err(reason) => return Ok(Err(reason.to_owned())),
+        Ok(Word::Person) => {}
+        Ok(Word::Policy) => {
+            if let Some(reason) = keepers.why_last(state, &row.step).await? {
+                return Ok(Err(reason));
+            }
+        }
     }
     let push = row.executor == row.source_system;
     let other = if push { row.target_system } else { row.source_system };

@@ -27,7 +27,7 @@ use crate::{
     extract::{Body, Id, Params},
     planning::{self, Fleet},
     state::AppState,
-    views::{self, Directory, show_conflict, show_plan},
+    views::{self, show_one_conflict, show_plan},
 };
 
 /// What a page of people's lists holds.
@@ -80,6 +80,7 @@ pub(super) async fn list_conflicts(
     if let Some(text) = query.dataset {
         let dataset = text.parse().map_err(|error: zfs_sync_core::name::NameError| {
             ApiError::at("?dataset", ErrorCode::NameInvalid, error.to_string())
+                .hint("write the dataset as `zfs list` does, for example tank/media")
         })?;
         filter.dataset = Some(dataset);
     }
@@ -114,7 +115,7 @@ pub(super) async fn find_conflict(
     Id(id): Id<ConflictId>,
 ) -> Answer<Json<Conflict>> {
     let row = views::conflict(&state, id).await?;
-    Ok(Json(show_conflict(row, &Directory::load(&state).await?, state.now())))
+    show_one_conflict(&state, row).await.map(Json)
 }
 
 /// What a strategy would do, kept as a plan that can be applied; changes nothing else
@@ -130,13 +131,22 @@ pub(crate) async fn propose_plan(
 ) -> Answer<(StatusCode, Json<Plan>)> {
     let conflict = views::conflict(&state, id).await?;
     if conflict.resolved_at.is_some() {
-        let detail = "the conflict is over; look at `zfs-sync conflict list` for what is still open";
-        return Err(ApiError::new(ErrorCode::ConflictResolved, detail));
+        return Err(ApiError::new(ErrorCode::ConflictResolved, "the conflict is over")
+            .hint("`zfs-sync conflict list` shows what is still open"));
     }
     let group = state.store.group(conflict.group).await?;
     let group = group.ok_or_else(|| super::groups::not_found(conflict.group))?.group;
     let mut fleet = Fleet::load(&state).await?;
-    let row = store_proposal(&state, &mut fleet, &actor, &group, &conflict.replica, body.strategy).await?;
+    let row = store_proposal(&state, &mut fleet, &actor, &group, &conflict.replica, body.strategy).await;
+    let row = row.map_err(|error| match error.code() {
+        ErrorCode::StrategyRefused => {
+            let detail = error.problem().detail_text();
+            error
+                .field("/strategy", ErrorCode::StrategyRefused, detail)
+                .hint(format!("`zfs-sync conflict show {id}` lists what each strategy comes to"))
+        }
+        _ => error,
+    })?;
     Ok((StatusCode::CREATED, Json(show_plan(&state, row).await?)))
 }
 
@@ -187,7 +197,9 @@ pub(crate) async fn propose(
         };
         if let Some(old) = standing.iter().find(same) {
             new.targets.extend(&old.targets);
-            new.may_destroy.extend(&old.may_destroy);
+            for (system, guids) in &old.may_destroy {
+                new.may_destroy.entry(*system).or_default().extend(guids);
+            }
             for (system, bytes) in &old.may_discard {
                 new.may_discard.entry(*system).or_insert(*bytes);
             }
@@ -230,19 +242,22 @@ pub(crate) async fn ignore_conflict(
     }
     let now = state.now();
     if body.until.is_some_and(|until| until <= now) {
-        let detail = "this time has passed; name one to come, or null to stop ignoring";
-        return Err(ApiError::at("/until", ErrorCode::ValueRange, detail));
+        return Err(ApiError::at("/until", ErrorCode::ValueRange, "this time has passed; name one to come")
+            .hint(format!("to hear of the conflict again: `zfs-sync conflict unignore {id}`")));
     }
     let row = match state.store.ignore_conflict(id, body.until, &actor.name(), body.note.as_deref()).await {
         Ok(row) => row,
         Err(StoreError::NotFound { .. }) => {
-            return Err(ApiError::new(ErrorCode::ConflictNotFound, format!("there is no conflict {id}")));
+            return Err(views::no_conflict(id));
         }
-        Err(StoreError::Conflict { what }) => return Err(ApiError::new(ErrorCode::ConflictResolved, what)),
+        Err(StoreError::Conflict { what }) => {
+            return Err(ApiError::new(ErrorCode::ConflictResolved, what)
+                .hint("`zfs-sync conflict list` shows what is still open"));
+        }
         Err(error) => return Err(error.into()),
     };
     let action = if body.until.is_some() { "conflict.ignore" } else { "conflict.unignore" };
     let detail = json!({ "until": body.until, "note": body.note, "kind": row.kind });
     state.audit(&actor, action, format!("conflict:{id}"), detail).await;
-    Ok(Json(show_conflict(row, &Directory::load(&state).await?, now)))
+    show_one_conflict(&state, row).await.map(Json)
 }

@@ -3,6 +3,8 @@
 mod agent;
 mod codes;
 pub(crate) mod conflicts;
+mod cursor;
+pub(crate) mod decisions;
 mod enrolment;
 mod events;
 mod groups;
@@ -59,6 +61,7 @@ pub(crate) fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(conflicts::find_conflict))
         .routes(routes!(conflicts::propose_plan))
         .routes(routes!(conflicts::ignore_conflict))
+        .routes(routes!(decisions::withdraw_decision))
         .routes(routes!(plans::find_plan))
         .routes(routes!(plans::apply_plan))
         .routes(routes!(whatif::lose_system))

@@ -91,6 +91,7 @@ pub(super) async fn apply(
     if !lost.missing.is_empty() {
         return Err(stale("snapshots that it lists are gone"));
     }
+    let replaced = planning::decisions(state, group.id).await?;
     let decision = match state.store.apply_plan(plan.id, &actor.name(), state.now()).await {
         Ok(row) => row.decision,
         Err(StoreError::NotFound { .. }) => {
@@ -100,6 +101,13 @@ pub(super) async fn apply(
         Err(error) => return Err(error.into()),
     };
     // From here on the decision stands: whatever happens to this process, planning again carries it out.
+    let same = |earlier: &&Decision| earlier.home == decision.home && earlier.dataset == decision.dataset;
+    for earlier in replaced.iter().filter(same) {
+        if let Err(error) = planning::replace(state, group, earlier, &decision).await {
+            let id = plan.id;
+            tracing::error!(plan = %id, error = &error as &dyn std::error::Error, "could not drop what the decision before plan {id} had queued");
+        }
+    }
     let directory = Directory::load(state).await?;
     let destroys: Vec<_> =
         lost.destroys.iter().map(|destroy| views::destroyed(destroy, &directory)).collect();

@@ -73,7 +73,8 @@ async fn keep_both(
         if matching.is_empty() {
             let detail =
                 format!("group {} has no replica of {dataset} on {}", row.group.name, system.hostname);
-            return Err(ApiError::at(pointer, ErrorCode::ReplicaNotFound, detail));
+            return Err(ApiError::at(pointer, ErrorCode::ReplicaNotFound, detail)
+                .hint(format!("`zfs-sync group show {}` lists what is replicated", row.group.name)));
         }
         let in_conflict = matching.into_iter().filter(|replica| replica.conflict.is_some());
         let keys: Vec<ReplicaKey> = in_conflict.map(ReplicaReport::key).collect();

@@ -100,6 +100,7 @@ pub(super) async fn group_in_query(state: &AppState, pointer: &str, text: &str) 
     };
     let row = row.ok_or_else(|| {
         ApiError::at(pointer, ErrorCode::GroupNotFound, format!("there is no sync group {text}"))
+            .hint("`zfs-sync group list` shows all")
     })?;
     Ok(row.group.id)
 }
@@ -109,6 +110,7 @@ pub(super) async fn system_in_query(state: &AppState, text: &str) -> Answer<Syst
     let row = views::system_named(state, text).await?;
     let row = row.ok_or_else(|| {
         ApiError::at("?system", ErrorCode::SystemNotFound, format!("there is no system {text}"))
+            .hint("`zfs-sync system list` shows all")
     })?;
     Ok(row.id)
 }

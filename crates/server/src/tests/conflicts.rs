@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::testing::{Host, Witness};
+use crate::testing::{Host, Witness, dataset};
 
 /// `nas2` has gone its own way: what both have is `s1`.
 async fn diverged() -> (Witness, Host, Host) {
@@ -112,4 +112,66 @@ async fn an_ignored_conflict_comes_back_when_its_time_is_up() {
     let long =
         witness.post(&path, json!({ "until": "2027-01-01T00:00:00Z", "note": "x".repeat(2000) })).await;
     assert_eq!(long.fields()[0].0, "/note");
+}
+
+/// As [`Witness::report`], of one dataset whose history a test shapes.
+async fn report_shaped(witness: &Witness, host: &Host, root: &str, shaped: Value) {
+    let row = witness.state.store.system(host.id).await.unwrap().unwrap();
+    let sequence = row.inventory_sequence.unwrap() + 1;
+    let body = json!({ "sequence": sequence, "base": null, "datasets": [dataset(root, &[]), shaped] });
+    witness.agent(host, "inventory", body).await.fine();
+}
+
+#[tokio::test]
+async fn a_base_that_is_only_a_bookmark_has_the_name_of_the_replicas_snapshot() {
+    let (witness, nas1, nas2) = diverged().await;
+    assert_eq!(list(&witness, "").await[0]["common_is_bookmark"], false);
+    let mut media = dataset("tank/media", &[2]);
+    media["history"]["bookmarks"] =
+        json!([{ "guid": "1001", "createtxg": "1", "label": "zfs-sync:0a:0b", "creation": 1_700_000_001 }]);
+    report_shaped(&witness, &nas1, "tank", media).await;
+    witness.plan().await;
+    let listed = list(&witness, "").await.remove(0);
+    let shown = witness.get(&format!("/conflicts/{}", listed["id"].as_str().unwrap())).await.fine();
+    for conflict in [&listed, &shown] {
+        assert_eq!(conflict["report"]["last_common"]["label"], "s1");
+        assert_eq!(conflict["report"]["last_common"]["guid"], "1001");
+        assert_eq!(conflict["common_is_bookmark"], true);
+    }
+    let why = witness.get("/why?replica=backup/media@nas2").await.fine();
+    assert_eq!(why[0]["report"]["conflict"]["last_common"]["label"], "s1");
+    // So many snapshots are newer that a conflict does not list the base.
+    let many: Vec<u64> = std::iter::once(1).chain(100..250).collect();
+    witness.report(&nas2, &[("backup", &[]), ("backup/media", &many)]).await;
+    witness.plan().await;
+    let listed = list(&witness, "").await.remove(0);
+    assert_eq!(listed["report"]["target"]["only_here_count"], 151);
+    assert_eq!(listed["report"]["last_common"]["label"], "s1");
+    assert_eq!(listed["common_is_bookmark"], true);
+    // With the snapshot on the source, it has the source's name for it.
+    let mut media = dataset("tank/media", &[1, 2]);
+    media["history"]["snapshots"][0]["label"] = json!("first");
+    report_shaped(&witness, &nas1, "tank", media).await;
+    witness.plan().await;
+    let listed = list(&witness, "").await.remove(0);
+    assert_eq!(listed["report"]["last_common"]["label"], "first");
+    assert_eq!(listed["common_is_bookmark"], false);
+}
+
+#[tokio::test]
+async fn what_nobody_knows_the_size_of_is_not_nothing() {
+    let (witness, _, nas2) = diverged().await;
+    let stake = async || list(&witness, "").await[0]["bytes_at_stake"].clone();
+    assert_eq!(stake().await, Value::Null, "a snapshot of unknown size is there");
+    let mut media = dataset("backup/media", &[1, 7]);
+    media["history"]["snapshots"][1]["used"] = json!(4096);
+    media["digest"] = json!("another");
+    report_shaped(&witness, &nas2, "backup", media).await;
+    witness.plan().await;
+    assert_eq!(stake().await, 4096);
+    let mut media = dataset("backup/media", &[1]);
+    media["properties"]["written"] = json!(512);
+    report_shaped(&witness, &nas2, "backup", media).await;
+    witness.plan().await;
+    assert_eq!(stake().await, 512);
 }

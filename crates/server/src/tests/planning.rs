@@ -387,7 +387,7 @@ async fn a_step_that_is_found_outdated_again_and_again_waits() {
     assert_eq!(leases, 3, "after three answers it waits");
     let (_, _, reason) = witness.replicas().await.remove(0);
     assert_eq!(reason, "R_BACKOFF");
-    let replicas = witness.get("/replicas").await.fine();
+    let replicas = witness.get("/replicas").await.fine()["items"].clone();
     assert!(replicas[0]["report"]["next"].as_str().unwrap().contains("the moon is full"));
     assert!(replicas[0]["report"]["next_at"].is_string());
     // Its time comes without anything being reported.
@@ -426,4 +426,21 @@ async fn a_renamed_source_is_recognised_when_only_it_is_looked_at() {
         assert!(replicas.iter().any(|replica| replica.0 == "backup/new@nas2"), "{replicas:?}");
         witness.advance(1);
     }
+}
+
+#[tokio::test]
+async fn a_policy_that_follows_the_newest_turns_the_group_around() {
+    let witness = Witness::start().await;
+    let (nas1, nas2) = (witness.enrol("nas1").await, witness.enrol("nas2").await);
+    witness
+        .group(json!({
+            "name": "prod", "systems": ["nas1", "nas2"], "source_of_truth": "nas1", "datasets": ["tank/media"],
+            "mappings": ["tank=backup"], "auto": true, "allow_destroy": true, "on_divergence": "use_newest",
+        }))
+        .await;
+    witness.report(&nas1, &[("tank", &[]), ("tank/media", &[1])]).await;
+    witness.report(&nas2, &[("backup", &[]), ("backup/media", &[1, 7])]).await;
+    witness.plan().await;
+    let begun = witness.lease(&nas2).await;
+    assert_eq!((begun.len(), &begun[0]["step"]["target_system"]), (1, &json!(nas1.id)));
 }

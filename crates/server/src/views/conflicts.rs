@@ -4,10 +4,14 @@ use zfs_sync_api::{
     codes::ErrorCode,
     v1::conflict::{Conflict, ConflictState},
 };
-use zfs_sync_core::{ids::ConflictId, time::Timestamp};
+use zfs_sync_core::{
+    ids::ConflictId,
+    plan::{Conflict as Found, ConflictSide},
+    time::Timestamp,
+};
 use zfs_sync_store::{ConflictFilter, ConflictRow, ConflictStanding};
 
-use super::Directory;
+use super::{Directory, Standing, decisions::show_decision};
 use crate::{
     error::{Answer, ApiError},
     state::AppState,
@@ -25,8 +29,15 @@ pub(crate) fn standing(row: &ConflictRow, now: Timestamp) -> ConflictState {
 }
 
 /// One conflict.
-pub(crate) fn show_conflict(row: ConflictRow, directory: &Directory, now: Timestamp) -> Conflict {
+fn show_conflict(
+    row: ConflictRow,
+    common_is_bookmark: bool,
+    decisions: &Standing,
+    directory: &Directory,
+    now: Timestamp,
+) -> Conflict {
     let state = standing(&row, now);
+    let decision = decisions.about(&row).map(|decision| show_decision(decision, directory));
     let detail = row.detail;
     // Whoever ignored it until a time that has passed has nothing to say any more.
     let ignored = |text: Option<String>| text.filter(|_| state == ConflictState::Ignored);
@@ -47,18 +58,71 @@ pub(crate) fn show_conflict(row: ConflictRow, directory: &Directory, now: Timest
         ignored_until: row.ignored_until.filter(|_| state == ConflictState::Ignored),
         ignored_by: ignored(row.ignored_by),
         note: ignored(row.note),
-        bytes_at_stake: detail.bytes_at_stake,
+        bytes_at_stake: at_stake(&detail),
+        common_is_bookmark,
         suggested: detail.suggested,
+        decision,
         report: detail,
     }
 }
 
+/// Bytes that exist on the target only. `None` where snapshots do whose bytes are counted for none of them.
+const fn at_stake(detail: &Found) -> Option<u64> {
+    match (detail.bytes_at_stake, detail.target.only_here_count) {
+        (0, 1..) => None,
+        (bytes, _) => Some(bytes),
+    }
+}
+
+/// True when the target alone has the last common snapshot, so that it is among those that the source lacks: the source has a bookmark of
+/// it. Bookmarks have names that say nothing to people; it gets the one that it has on the target.
+pub(super) fn name_common(detail: &mut Found) -> bool {
+    let Some(common) = &mut detail.last_common else { return false };
+    let only_there = detail.target.only_here.iter().find(|snapshot| snapshot.guid == common.guid);
+    if let Some(snapshot) = only_there {
+        common.label = snapshot.label.clone();
+    }
+    only_there.is_some()
+}
+
+/// The same where so many snapshots are newer on the target that the conflict does not list the last common one.
+async fn look_up_common(state: &AppState, detail: &mut Found) -> Answer<bool> {
+    let listed = u32::try_from(detail.target.only_here.len()).unwrap_or(u32::MAX);
+    if name_common(detail) {
+        return Ok(true);
+    }
+    let Found { last_common: Some(common), source, target, .. } = detail else { return Ok(false) };
+    if listed == target.only_here_count {
+        return Ok(false);
+    }
+    let of = async |side: &ConflictSide| {
+        let dataset = state.store.inventory_dataset(side.system, &side.dataset).await?;
+        Answer::Ok(dataset.and_then(|dataset| dataset.snapshot(common.guid).cloned()))
+    };
+    if of(source).await?.is_some() {
+        return Ok(false);
+    }
+    let Some(snapshot) = of(target).await? else { return Ok(false) };
+    common.label = snapshot.label;
+    Ok(true)
+}
+
+/// One conflict, with everything that is read for it.
+pub(crate) async fn show_one_conflict(state: &AppState, mut row: ConflictRow) -> Answer<Conflict> {
+    let common_is_bookmark = look_up_common(state, &mut row.detail).await?;
+    let decisions = Standing::load(state, [row.group]).await?;
+    Ok(show_conflict(row, common_is_bookmark, &decisions, &Directory::load(state).await?, state.now()))
+}
+
 /// The conflict with this identity.
 pub(crate) async fn conflict(state: &AppState, id: ConflictId) -> Answer<ConflictRow> {
-    state.store.conflict(id).await?.ok_or_else(|| {
-        ApiError::new(ErrorCode::ConflictNotFound, format!("there is no conflict {id}"))
-            .hint("`zfs-sync conflict list` shows all")
-    })
+    state.store.conflict(id).await?.ok_or_else(|| no_conflict(id))
+}
+
+/// Nobody knows of it.
+pub(crate) fn no_conflict(id: ConflictId) -> ApiError {
+    ApiError::new(ErrorCode::ConflictNotFound, format!("there is no conflict {id}"))
+        .hint("`zfs-sync conflict list --state all` shows all; what was over long ago is forgotten")
 }
 
 /// Snapshots that each side of a conflict names in a list of conflicts.
@@ -86,16 +150,17 @@ pub(crate) async fn conflicts(
     let filter = ConflictFilter { standing: standing_of, limit: read, ..filter };
     let rows = state.store.conflicts(&filter).await?;
     let directory = Directory::load(state).await?;
+    let decisions = Standing::load(state, rows.iter().map(|row| row.group)).await?;
     let most = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
-    let shown = rows
-        .into_iter()
-        .filter(|row| wanted.is_none_or(|wanted| standing(row, now) == wanted))
-        .take(most)
-        .map(|mut row| {
-            for side in [&mut row.detail.source, &mut row.detail.target] {
-                side.only_here.truncate(NAMED_IN_LISTS);
-            }
-            show_conflict(row, &directory, now)
-        });
-    Ok(shown.collect())
+    let wanted =
+        rows.into_iter().filter(|row| wanted.is_none_or(|wanted| standing(row, now) == wanted)).take(most);
+    let mut shown = Vec::new();
+    for mut row in wanted {
+        let common_is_bookmark = look_up_common(state, &mut row.detail).await?;
+        for side in [&mut row.detail.source, &mut row.detail.target] {
+            side.only_here.truncate(NAMED_IN_LISTS);
+        }
+        shown.push(show_conflict(row, common_is_bookmark, &decisions, &directory, now));
+    }
+    Ok(shown)
 }

@@ -56,7 +56,7 @@ pub(crate) async fn explain(state: &AppState, text: &str) -> Answer<Vec<Replica>
     let rows = replicas_on(state, &dataset, &system).await?;
     if rows.is_empty() {
         let detail = format!("no group replicates {dataset} to {}", system.hostname);
-        return Err(ApiError::new(ErrorCode::ReplicaNotFound, detail)
+        return Err(ApiError::at("?replica", ErrorCode::ReplicaNotFound, detail)
             .hint("after the @ stands the system that receives; `zfs-sync group show GROUP` lists what is replicated"));
     }
     let directory = Directory::load(state).await?;

@@ -1,6 +1,7 @@
 //! What is shown: answers of the API and pages of the dashboard are made from the same functions.
 
 mod conflicts;
+mod decisions;
 mod directory;
 mod explain;
 mod groups;
@@ -13,7 +14,8 @@ mod transfers;
 mod whatif;
 
 pub(crate) use self::{
-    conflicts::{conflict, conflicts, show_conflict},
+    conflicts::{conflict, conflicts, no_conflict, show_one_conflict},
+    decisions::Standing,
     directory::{Directory, all_systems},
     explain::{explain, selector, system_named},
     groups::{doubts, doubts_of, group, groups, show_group},
@@ -21,7 +23,7 @@ pub(crate) use self::{
     replicas::{replica, replicas},
     status::status,
     steps::{destroyed, planned_step, summary},
-    systems::{health, is_fresh, show_system, systems, systems_page},
+    systems::{health, is_fresh, is_heard, show_system, systems, systems_page},
     transfers::{finished_transfers, show_transfer, transfers, unfinished_transfers},
     whatif::{destroy, system_lost},
 };

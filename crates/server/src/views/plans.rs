@@ -40,38 +40,36 @@ pub(crate) struct Casualties {
 
 /// What applying a proposal may destroy.
 pub(crate) async fn casualties(state: &AppState, group: GroupId, proposal: &Proposal) -> Answer<Casualties> {
-    let Decision { targets, may_destroy, .. } = &proposal.decision;
     let mut destroys = proposal.plan.destroys.clone();
-    let listed = |destroys: &[Destroy]| -> BTreeSet<Guid> {
-        destroys.iter().map(|destroy| destroy.casualty.guid).collect()
+    let listed = |destroys: &[Destroy]| -> BTreeSet<(SystemId, Guid)> {
+        destroys.iter().map(|destroy| (destroy.system, destroy.casualty.guid)).collect()
     };
-    let mut known = listed(&destroys);
-    if !may_destroy.is_subset(&known) {
+    let of_steps = listed(&destroys);
+    let approved = proposal.decision.may_destroy.iter();
+    let approved: BTreeSet<(SystemId, Guid)> =
+        approved.flat_map(|(system, guids)| guids.iter().map(|guid| (*system, *guid))).collect();
+    // What was approved before and is still to be done.
+    let rest: BTreeSet<(SystemId, Guid)> = approved.difference(&of_steps).copied().collect();
+    if !rest.is_empty() {
         for row in replicas(state, group, &proposal.decision).await? {
-            if !targets.contains(&row.target_system) {
+            let system = row.target_system;
+            if !rest.iter().any(|(of, _)| *of == system) {
                 continue;
             }
-            let Some(dataset) = state.store.inventory_dataset(row.target_system, &row.target).await? else {
+            let Some(dataset) = state.store.inventory_dataset(system, &row.target).await? else {
                 continue;
             };
-            let of_step: BTreeSet<Guid> = destroys
-                .iter()
-                .filter(|destroy| destroy.system == row.target_system)
-                .map(|destroy| destroy.casualty.guid)
-                .collect();
             let doomed =
-                dataset.snapshots.iter().rev().filter(|snapshot| {
-                    may_destroy.contains(&snapshot.guid) && !of_step.contains(&snapshot.guid)
-                });
+                dataset.snapshots.iter().rev().filter(|snapshot| rest.contains(&(system, snapshot.guid)));
             destroys.extend(doomed.map(|snapshot| Destroy {
-                system: row.target_system,
+                system,
                 dataset: dataset.name.clone(),
                 casualty: Casualty::from(snapshot),
             }));
         }
-        known = listed(&destroys);
     }
-    let missing = may_destroy.difference(&known).copied().collect();
+    let known = listed(&destroys);
+    let missing = approved.difference(&known).map(|(_, guid)| *guid).collect();
     Ok(Casualties { destroys, missing })
 }
 
@@ -108,6 +106,8 @@ pub(crate) async fn show_plan(state: &AppState, row: PlanRow) -> Answer<Plan> {
     if row.applied_at.is_none() {
         note += &replaced(state, row.group, &proposal.decision, &directory).await?;
     }
+    let decided = state.store.decision(row.id).await?;
+    let outcome = decided.and_then(|decided| decided.outcome).map(|outcome| outcome.as_str().to_owned());
     let winner = proposal.decision.winner;
     let followed = replicas.iter().find(|row| row.source_system == winner);
     let followed = match followed {
@@ -134,6 +134,7 @@ pub(crate) async fn show_plan(state: &AppState, row: PlanRow) -> Answer<Plan> {
         created_by: row.created_by.clone(),
         applied_at: row.applied_at,
         applied_by: row.applied_by.clone(),
+        outcome,
         decision: proposal.decision.clone(),
     })
 }

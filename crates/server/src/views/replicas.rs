@@ -5,11 +5,14 @@ use zfs_sync_api::v1::replica::Replica;
 use zfs_sync_core::ids::GroupId;
 use zfs_sync_store::{ReplicaFilter, ReplicaRow};
 
-use super::Directory;
+use super::{Directory, conflicts::name_common};
 use crate::{error::Answer, state::AppState};
 
 /// One replica.
-pub(crate) fn replica(row: ReplicaRow, directory: &Directory) -> Replica {
+pub(crate) fn replica(mut row: ReplicaRow, directory: &Directory) -> Replica {
+    if let Some(conflict) = &mut row.report.conflict {
+        name_common(conflict);
+    }
     Replica {
         group_id: row.group,
         group: directory.group(row.group),

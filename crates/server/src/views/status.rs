@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use zfs_sync_api::v1::sync::Status;
 use zfs_sync_core::plan::{Reason, ReplicaState};
-use zfs_sync_store::{ReplicaFilter, ReplicaRow, TransferFilter};
+use zfs_sync_store::{ReplicaFilter, ReplicaRow};
 
 use super::{Directory, replica, systems::health};
 use crate::{error::Answer, state::AppState};
@@ -65,17 +65,13 @@ pub(crate) async fn status(state: &AppState) -> Answer<Status> {
         *systems.entry(health(row, &state.settings, now).to_owned()).or_default() += 1;
     }
     let replicas = state.store.replica_counts(None).await?;
-    let unfinished = TransferFilter { unfinished: Some(true), ..TransferFilter::default() };
-    let mut transfers = BTreeMap::new();
-    for row in state.store.transfers(&unfinished).await? {
-        *transfers.entry(row.state.as_str().to_owned()).or_default() += 1;
-    }
+    let transfers = state.store.unfinished_transfer_counts().await?;
     let attention = attention(state).await?.into_iter().map(|row| replica(row, &directory)).collect();
     Ok(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         systems,
         replicas: replicas.into_iter().map(|(state, count)| (state.as_str().to_owned(), count)).collect(),
-        transfers,
+        transfers: transfers.into_iter().map(|(state, count)| (state.as_str().to_owned(), count)).collect(),
         attention,
         as_of: now,
     })

@@ -32,6 +32,15 @@ pub(crate) fn is_fresh(row: &SystemRow, settings: &Settings, now: Timestamp) -> 
     row.inventory_as_of.is_some_and(|as_of| is_within(as_of, now, patience(row, settings)))
 }
 
+/// The longest that a system may be silent while others destroy copies because it has one as well, whatever its agent has announced.
+const MOST_PATIENCE_FOR_COPIES: Duration = Duration::from_mins(10);
+
+/// True when its newest complete report is new enough to destroy another copy because of it.
+pub(crate) fn is_heard(row: &SystemRow, settings: &Settings, now: Timestamp) -> bool {
+    let patience = patience(row, settings).min(MOST_PATIENCE_FOR_COPIES);
+    row.inventory_as_of.is_some_and(|as_of| is_within(as_of, now, patience))
+}
+
 /// `healthy`, `degraded`, `offline` or `unknown`. An agent that answers but can not say what its host has is no healthy one.
 pub(crate) fn health(row: &SystemRow, settings: &Settings, now: Timestamp) -> &'static str {
     let patience = patience(row, settings).min(settings.heartbeat_timeout);

@@ -1,7 +1,8 @@
 //! Questions asked before something happens: everything that is known of the fleet, and what follows from it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
+use zfs_sync_api::v1::whatif::SystemLost;
 use zfs_sync_core::{
     group::SyncGroup,
     ids::SystemId,
@@ -9,7 +10,7 @@ use zfs_sync_core::{
     name::SnapshotName,
     plan::SystemView,
     time::Timestamp,
-    whatif::{self, SystemLoss, Verdict},
+    whatif::{self, Extent, Loss, SystemLoss, Verdict},
 };
 
 use crate::{
@@ -59,11 +60,38 @@ impl Everything {
     }
 }
 
-/// What the loss of a system would mean.
-pub(crate) async fn system_lost(state: &AppState, lost: SystemId) -> Answer<SystemLoss> {
+/// What the loss of a system would mean; lists at most so many datasets.
+pub(crate) async fn system_lost(state: &AppState, lost: SystemId, limit: u64) -> Answer<SystemLost> {
     let everything = Everything::load(state).await?;
     let ask = move || everything.ask(|groups, systems, now| whatif::system_lost(groups, systems, lost, now));
-    tokio::task::spawn_blocking(ask).await.map_err(ApiError::internal)
+    let loss = tokio::task::spawn_blocking(ask).await.map_err(ApiError::internal)?;
+    Ok(in_numbers(loss, usize::try_from(limit).unwrap_or(usize::MAX)))
+}
+
+const fn extent(extent: Extent) -> &'static str {
+    match extent {
+        Extent::Nothing => "nothing",
+        Extent::OldSnapshots => "old_snapshots",
+        Extent::Recent => "recent",
+        Extent::Everything => "everything",
+    }
+}
+
+/// Counts all datasets, and keeps `most` of those that lose most.
+fn in_numbers(mut loss: SystemLoss, most: usize) -> SystemLost {
+    let bytes_lost = loss.bytes_lost();
+    let datasets = loss.losses.len() as u64;
+    let mut extents: BTreeMap<String, u64> = BTreeMap::new();
+    for one in &loss.losses {
+        *extents.entry(extent(one.extent).to_owned()).or_default() += 1;
+    }
+    if loss.losses.len() > most {
+        // Stable: among equals the first by name stay.
+        loss.losses.sort_by_key(|one: &Loss| Reverse((one.extent, !one.doubts.is_empty(), one.bytes_lost)));
+        loss.losses.truncate(most);
+        loss.losses.sort_by(|one, other| one.dataset.cmp(&other.dataset));
+    }
+    SystemLost { datasets, extents, bytes_lost, loss }
 }
 
 /// Whether these snapshots can be deleted, all of them together.

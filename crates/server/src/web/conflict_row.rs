@@ -7,7 +7,7 @@ use zfs_sync_core::{
     time::Timestamp,
 };
 
-use super::{row::ago, words};
+use super::{prose::Prose, row::ago, words};
 use crate::views::Directory;
 
 /// A conflict in a list.
@@ -32,12 +32,17 @@ impl ConflictRow {
             kind: words::kind(conflict.kind),
             sign,
             since: ago(Some(conflict.since), now),
-            bytes: words::bytes(conflict.bytes_at_stake),
+            bytes: at_stake(conflict.bytes_at_stake),
             only_there: words::snapshots(conflict.report.target.only_here_count.into()),
             suggested: conflict.suggested.map(words::strategy),
             conflict,
         }
     }
+}
+
+/// Bytes that a wrong decision would lose.
+fn at_stake(bytes: Option<u64>) -> String {
+    bytes.map_or_else(|| "unknown".to_owned(), words::bytes)
 }
 
 /// `2026-01-01 12:00:00`, in UTC; a dash for times that no calendar has.
@@ -83,15 +88,12 @@ pub(super) struct BaseRow {
 }
 
 impl BaseRow {
-    pub(super) fn new(point: &Point, target: &ConflictSide) -> Self {
-        // A base that only the replica has as a snapshot is a bookmark on the other side, under a name that says nothing to people.
-        let on_target = target.only_here.iter().find(|snapshot| snapshot.guid == point.guid);
-        let label = on_target.map_or(&point.label, |snapshot| &snapshot.label);
+    pub(super) fn new(point: &Point, is_bookmark: bool) -> Self {
         Self {
-            label: label.to_string(),
+            label: point.label.to_string(),
             taken: calendar(point.creation),
             guid: point.guid.to_string(),
-            is_bookmark: on_target.is_some(),
+            is_bookmark,
         }
     }
 }
@@ -108,10 +110,10 @@ pub(super) struct SideColumn {
     /// `@two`, its newest snapshot.
     pub(super) head: Option<String>,
     pub(super) rows: Vec<SnapshotRow>,
-    pub(super) count: String,
+    /// How many snapshots the other side lacks, and what only they hold.
+    pub(super) holds: String,
     /// How many are not listed.
     pub(super) more: u64,
-    pub(super) bytes: String,
     /// What was written since the newest snapshot.
     pub(super) written: Option<String>,
 }
@@ -128,8 +130,16 @@ impl SideColumn {
             head: side.head.as_ref().map(|head| format!("@{}", head.label)),
             more: count.saturating_sub(rows.len() as u64),
             rows,
-            count: words::snapshots(count),
-            bytes: words::bytes(side.only_here_bytes),
+            holds: match side.only_here_bytes {
+                0 => {
+                    let whose = if count == 1 { "it refers" } else { "they refer" };
+                    format!("{}. How much only {whose} to is unknown.", words::snapshots(count))
+                }
+                bytes => {
+                    let bytes = words::bytes(bytes);
+                    format!("{}, {bytes} that nothing else refers to.", words::snapshots(count))
+                }
+            },
             written: (side.written > 0).then(|| words::bytes(side.written)),
         }
     }
@@ -156,7 +166,7 @@ pub(super) struct StrategyCard {
     /// True when something would be lost.
     pub(super) loses: bool,
     /// Why it can not be used.
-    pub(super) obstacle: Option<String>,
+    pub(super) obstacle: Option<Prose>,
 }
 
 impl StrategyCard {
@@ -178,10 +188,10 @@ impl StrategyCard {
             strategy,
             title: words::strategy(strategy),
             does: words::does(strategy),
-            suggested: suggested == Some(strategy),
+            suggested: suggested == Some(strategy) && obstacle.is_none(),
             comes_to,
             loses,
-            obstacle,
+            obstacle: obstacle.as_deref().map(Prose::new),
         }
     }
 }
@@ -196,7 +206,7 @@ fn comes_to(proposal: &Proposal, directory: &Directory) -> (Vec<String>, bool) {
     if decision.how == MakeRoom::SetAside {
         sentences.push("What is there now is kept under another name.".to_owned());
     }
-    let count = decision.may_destroy.len() as u64;
+    let count = decision.may_destroy.values().map(|guids| guids.len() as u64).sum::<u64>();
     let written: u64 = decision.may_discard.values().sum();
     match (count, written) {
         (0, 0) => sentences.push("Destroys nothing.".to_owned()),
@@ -260,7 +270,7 @@ mod tests {
             written: 0,
         };
         let column = SideColumn::new("source", "followed", &side, "nas1");
-        assert_eq!((column.more, column.count.as_str()), (248, "250 snapshots"));
+        assert_eq!((column.more, column.holds.split(',').next()), (248, Some("250 snapshots")));
         assert_eq!(column.ends_with(), "nas1 ends with tank/media@s9");
         assert_eq!(column.written, None);
         assert_eq!(column.rows[0].taken, "2023-11-14 22:13:20");
@@ -272,26 +282,22 @@ mod tests {
     }
 
     #[test]
-    fn a_base_that_is_a_bookmark_has_the_name_of_the_replicas_snapshot() {
-        let point = |label: &str| Point {
-            guid: Guid::new(8),
-            createtxg: zfs_sync_core::guid::Txg::new(80),
-            label: label.parse().unwrap(),
-            creation: 1_700_000_000,
-        };
+    fn bytes_that_nobody_knows_are_not_none() {
         let mut side = ConflictSide {
             system: SystemId::from_uuid(uuid::Uuid::nil()),
             dataset: "tank/media".parse().unwrap(),
             head: Some(snapshot(9)),
             only_here: vec![snapshot(9), snapshot(8)],
             only_here_count: 2,
-            only_here_bytes: 0,
+            only_here_bytes: 4096,
             written: 0,
         };
-        let base = BaseRow::new(&point("zfs-sync:0a:0b"), &side);
-        assert_eq!((base.label.as_str(), base.is_bookmark), ("s8", true));
-        side.only_here.truncate(1);
-        let base = BaseRow::new(&point("both"), &side);
-        assert_eq!((base.label.as_str(), base.is_bookmark), ("both", false));
+        let holds = |side: &ConflictSide| SideColumn::new("target", "the replica", side, "nas2").holds;
+        assert_eq!(holds(&side), "2 snapshots, 4.00 KiB that nothing else refers to.");
+        side.only_here_bytes = 0;
+        assert_eq!(holds(&side), "2 snapshots. How much only they refer to is unknown.");
+        assert_eq!(at_stake(Some(0)), "0 B");
+        assert_eq!(at_stake(Some(4096)), "4.00 KiB");
+        assert_eq!(at_stake(None), "unknown");
     }
 }

@@ -11,7 +11,7 @@ use axum::{
 use serde::Deserialize;
 use zfs_sync_api::{
     codes::ErrorCode,
-    v1::conflict::{Conflict, ConflictState, IgnoreConflict, ProposePlan},
+    v1::conflict::{Conflict, ConflictState, Decided, IgnoreConflict, ProposePlan},
 };
 use zfs_sync_core::{
     group::{Strategy, SyncGroup},
@@ -25,6 +25,7 @@ use super::{
     decider::Decider,
     page::{Frame, page},
     problem::Answer,
+    prose::Prose,
     row::{ago, why_link},
     session::Viewer,
     words,
@@ -96,14 +97,15 @@ struct ConflictTemplate {
     severity: (&'static str, &'static str),
     since: String,
     resolved: Option<String>,
-    bytes: String,
+    /// What a wrong decision would lose, as a sentence; `None` where nothing is at stake.
+    stake: Option<String>,
     source: SideColumn,
     target: SideColumn,
     base: Option<BaseRow>,
     /// The replica as it is now: where it is explained, its reason, what comes next.
-    why: Option<(String, Option<String>, String)>,
+    why: Option<(String, Option<String>, Prose)>,
     /// What was decided and is not carried out yet.
-    decided: Vec<String>,
+    decided: Option<String>,
     cards: Vec<StrategyCard>,
     ignored_until: Option<String>,
     /// The first day that can be chosen.
@@ -131,10 +133,10 @@ pub(super) async fn show(
     let replica = replica(&state, &row).await?;
     let why = replica.map(|replica| {
         let link = why_link(replica.target.as_str(), &directory.hostname(replica.target_system));
-        (link, replica.reason, replica.report.next)
+        (link, replica.reason, Prose::new(&replica.report.next))
     });
-    let decided = decided(&state, &row, &directory, now).await?;
-    let conflict = views::show_conflict(row, &directory, now);
+    let conflict = views::show_one_conflict(&state, row).await?;
+    let decided = conflict.decision.as_ref().map(|decision| decided(decision, now));
     let report = &conflict.report;
     Ok(page(&ConflictTemplate {
         frame: Frame::load(&state, "conflicts", format!("/dashboard/conflicts/{id}"), viewer).await?,
@@ -142,7 +144,7 @@ pub(super) async fn show(
         severity: words::severity(conflict.severity),
         since: ago(Some(conflict.since), now),
         resolved: conflict.resolved_at.map(|at| ago(Some(at), now)),
-        bytes: words::bytes(conflict.bytes_at_stake),
+        stake: stake(&conflict),
         source: SideColumn::new(
             "source",
             "the side that is followed",
@@ -150,7 +152,7 @@ pub(super) async fn show(
             &conflict.source_system,
         ),
         target: SideColumn::new("target", "the replica", &report.target, &conflict.target_system),
-        base: report.last_common.as_ref().map(|point| BaseRow::new(point, &report.target)),
+        base: report.last_common.as_ref().map(|point| BaseRow::new(point, conflict.common_is_bookmark)),
         why,
         decided,
         cards,
@@ -158,6 +160,18 @@ pub(super) async fn show(
         tomorrow: day(now + jiff::SignedDuration::from_hours(24)),
         conflict,
     }))
+}
+
+fn stake(conflict: &Conflict) -> Option<String> {
+    let system = &conflict.target_system;
+    match conflict.bytes_at_stake {
+        Some(0) => None,
+        Some(bytes) => Some(format!("At stake on {system}: at least {}.", words::bytes(bytes))),
+        None => Some(format!(
+            "How much is at stake on {system} is unknown: what a snapshot shares with another one or with the dataset itself is \
+             counted for neither."
+        )),
+    }
 }
 
 /// The replica of a conflict as it was last planned.
@@ -195,28 +209,15 @@ async fn cards(
     Ok(cards)
 }
 
-/// Decisions about the replica that stand.
-async fn decided(
-    state: &AppState,
-    conflict: &Stored,
-    directory: &Directory,
-    now: Timestamp,
-) -> ApiAnswer<Vec<String>> {
-    let key = &conflict.replica;
-    let standing = state.store.decisions(conflict.group).await?.into_iter().filter(|row| {
-        let decision = &row.decision;
-        decision.home == key.home
-            && decision.dataset == key.dataset
-            && decision.targets.contains(&key.target_system)
-    });
-    let sentences = standing.map(|row| {
-        let (winner, since) = (directory.hostname(row.decision.winner), ago(Some(row.created_at), now));
-        format!(
-            "Decided by {} {since}: it follows {winner}. What is still missing for that is being done.",
-            row.created_by
-        )
-    });
-    Ok(sentences.collect())
+/// What was decided, and by whom.
+fn decided(decision: &Decided, now: Timestamp) -> String {
+    let Decided { winner, targets, decided_at, decided_by, .. } = decision;
+    let verb = if targets.len() == 1 { "follows" } else { "follow" };
+    let when = ago(Some(*decided_at), now);
+    format!(
+        "Decided by {decided_by} {when}: {} {verb} {winner}. What is still missing for that is being done.",
+        words::list(targets)
+    )
 }
 
 #[derive(Debug, Deserialize)]
@@ -234,6 +235,21 @@ pub(super) async fn plan(
     let body = ProposePlan { strategy: form.strategy };
     let (_, plan) = routes::conflicts::propose_plan(State(state), actor, Id(id), Body(body)).await?;
     Ok(Redirect::to(&format!("/dashboard/plans/{}", plan.id)).into_response())
+}
+
+/// `POST /dashboard/conflicts/{id}/withdraw`: takes back what was decided.
+pub(super) async fn withdraw(
+    Decider(actor): Decider,
+    State(state): State<AppState>,
+    Path(id): Path<ConflictId>,
+) -> Answer {
+    match routes::decisions::withdraw_decision(State(state), actor, Id(id)).await {
+        Ok(_) => {}
+        // Somebody was faster, it was just carried out, or the button was pressed twice: the page shows how it is.
+        Err(error) if error.code() == ErrorCode::NoDecision => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(Redirect::to(&format!("/dashboard/conflicts/{id}")).into_response())
 }
 
 #[derive(Debug, Deserialize)]

@@ -15,6 +15,7 @@ mod page;
 mod pages;
 mod plans;
 mod problem;
+mod prose;
 mod row;
 mod session;
 #[cfg(test)]
@@ -48,6 +49,7 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/dashboard/conflicts/{id}/plan", post(conflicts::plan))
         .route("/dashboard/conflicts/{id}/ignore", post(conflicts::ignore))
         .route("/dashboard/conflicts/{id}/unignore", post(conflicts::unignore))
+        .route("/dashboard/conflicts/{id}/withdraw", post(conflicts::withdraw))
         .route("/dashboard/plans/{id}", get(plans::show))
         .route("/dashboard/plans/{id}/apply", post(plans::apply))
         .route("/dashboard/transfers", get(pages::transfers))

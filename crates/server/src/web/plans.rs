@@ -68,6 +68,8 @@ struct PlanTemplate {
     does: &'static str,
     made: String,
     applied: Option<String>,
+    /// What became of what it decided.
+    ended: Option<&'static str>,
     casualties: Vec<CasualtyRow>,
     /// What destroying all of them frees, at least; `None` where that can not be told, because several share it.
     freed: Option<String>,
@@ -125,6 +127,7 @@ pub(super) async fn show(
         does: words::does(plan.strategy),
         made: ago(Some(plan.created_at), now),
         applied: plan.applied_at.map(|at| ago(Some(at), now)),
+        ended: plan.outcome.as_deref().and_then(words::ended),
         casualties: casualties.collect(),
         freed: (freed > 0).then(|| words::bytes(freed)),
         discards: discards.collect(),

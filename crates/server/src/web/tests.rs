@@ -82,6 +82,7 @@ async fn a_viewer_reads_and_decides_nothing() {
         (format!("{page}/plan"), "strategy=keep_both"),
         (format!("{page}/ignore"), "until=2027-01-01"),
         (format!("{page}/unignore"), ""),
+        (format!("{page}/withdraw"), ""),
         (format!("/dashboard/plans/{}/apply", uuid::Uuid::nil()), ""),
     ] {
         let refused = browser.post(&path, form).await;
@@ -170,4 +171,28 @@ async fn what_can_not_be_used_says_why() {
     let unknown = browser.get(&format!("/dashboard/conflicts/{}", uuid::Uuid::nil())).await;
     assert_eq!(unknown.status, 404);
     assert!(unknown.text.contains("E_CONFLICT_NOT_FOUND"), "{}", unknown.text);
+}
+
+#[tokio::test]
+async fn a_decision_is_withdrawn_where_it_is_shown() {
+    let witness = diverged().await;
+    let page = conflict(&witness).await;
+    let browser = Browser::sign_in(&witness, Role::Operator).await;
+    assert!(!browser.get(&page).await.text.contains("Withdraw"), "nothing is decided");
+    let plan = Browser::location(&browser.post(&format!("{page}/plan"), "strategy=keep_both").await);
+    Browser::location(&browser.post(&format!("{plan}/apply"), "").await);
+    let viewer = Browser::sign_in(&witness, Role::Viewer).await;
+    let shown = viewer.get(&page).await.text;
+    assert!(shown.contains("nas2 follows nas1") && !shown.contains("Withdraw"), "{shown}");
+    assert_eq!(viewer.post(&format!("{page}/withdraw"), "").await.status, 403);
+    assert!(browser.get(&page).await.text.contains("Withdraw the decision"));
+    // Twice: whoever was slower sees what has become of it.
+    for _ in 0..2 {
+        let withdrawn = browser.post(&format!("{page}/withdraw"), "").await;
+        assert_eq!(Browser::location(&withdrawn), page);
+        let shown = browser.get(&page).await.text;
+        assert!(!shown.contains("Withdraw") && shown.contains("Show plan"), "{shown}");
+    }
+    let shown = browser.get(&plan).await.text;
+    assert!(shown.contains("What it decided was withdrawn"), "{shown}");
 }

@@ -91,6 +91,16 @@ pub(super) const fn does(strategy: Strategy) -> &'static str {
     }
 }
 
+/// How a decision has ended.
+pub(super) fn ended(outcome: &str) -> Option<&'static str> {
+    match outcome {
+        "fulfilled" => Some("What it decided is carried out."),
+        "replaced" => Some("Another decision has taken the place of what it decided."),
+        "withdrawn" => Some("What it decided was withdrawn: nothing more is begun because of it."),
+        _ => None,
+    }
+}
+
 /// How data flows.
 pub(super) const fn mode(mode: GroupMode) -> &'static str {
     match mode {

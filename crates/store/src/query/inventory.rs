@@ -7,7 +7,6 @@ use zfs_sync_core::{
     ids::SystemId,
     inventory::{Bookmark, Dataset, DatasetProperties, HistoryDigest, Inventory, Snapshot},
     name::DatasetName,
-    time::Timestamp,
 };
 
 use super::{
@@ -200,26 +199,30 @@ impl Histories {
     }
 }
 
-/// How old a system's inventory is; `None` when it has none.
-pub(super) async fn inventory_as_of(
+/// A system's inventory without its datasets: how old it is, and whether it has GUIDs. `None` when it has none.
+pub(super) async fn empty_inventory(
     connection: &mut Connection,
     system: SystemId,
-) -> Result<Option<Timestamp>> {
-    let row = sqlx::query("SELECT id, inventory_as_of FROM systems WHERE id = $1")
+) -> Result<Option<Inventory>> {
+    let row = sqlx::query("SELECT id, inventory_as_of, inventory_without_guids FROM systems WHERE id = $1")
         .bind(system.as_uuid())
         .fetch_optional(connection)
         .await?;
-    row.map_or(Ok(None), |row| Cells::new(&row, "systems", "id").time_option("inventory_as_of"))
+    let Some(row) = row else { return Ok(None) };
+    let cells = Cells::new(&row, "systems", "id");
+    let Some(as_of) = cells.time_option("inventory_as_of")? else { return Ok(None) };
+    let without_guids = cells.get("inventory_without_guids")?;
+    Ok(Some(Inventory { without_guids, ..Inventory::empty(as_of) }))
 }
 
 pub(crate) async fn inventory(db: &Db, system: SystemId) -> Result<Option<Inventory>> {
     let mut transaction = db.begin_read().await?;
-    let Some(as_of) = inventory_as_of(&mut transaction, system).await? else { return Ok(None) };
+    let Some(empty) = empty_inventory(&mut transaction, system).await? else { return Ok(None) };
     let stored = stored_datasets(&mut transaction, system, None).await?;
     let mut histories = Histories::of_system(&mut transaction, system).await?;
     let datasets = stored.into_iter().map(|stored| (stored.name.clone(), histories.take(stored))).collect();
     let retention = policies_of(&mut transaction, system, None).await?;
-    Ok(Some(Inventory { datasets, retention, ..Inventory::empty(as_of) }))
+    Ok(Some(Inventory { datasets, retention, ..empty }))
 }
 
 pub(crate) async fn inventory_dataset(

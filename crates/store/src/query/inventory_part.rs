@@ -7,10 +7,10 @@ use super::{
     super::{Connection, Db, DbRow, Driver},
     KEYS,
     cells::Cells,
-    inventory::{Histories, StoredDataset, dataset_columns, inventory_as_of, read_dataset, stored_datasets},
+    inventory::{Histories, StoredDataset, dataset_columns, empty_inventory, read_dataset, stored_datasets},
     retention::policies_of,
 };
-use crate::Result;
+use crate::{Holders, Result};
 
 /// Stands between a replica's name and the time at which it was set aside.
 const ASIDE: &str = ".aside-";
@@ -22,7 +22,7 @@ pub(crate) async fn inventory_part(
     guids: &[Guid],
 ) -> Result<Option<Inventory>> {
     let mut transaction = db.begin_read().await?;
-    let Some(as_of) = inventory_as_of(&mut transaction, system).await? else { return Ok(None) };
+    let Some(empty) = empty_inventory(&mut transaction, system).await? else { return Ok(None) };
     let Needed { histories, properties, around } = needed;
     let named: BTreeSet<&DatasetName> = histories.iter().chain(properties).chain(around).collect();
     let named: Vec<&DatasetName> = named.into_iter().collect();
@@ -47,7 +47,7 @@ pub(crate) async fn inventory_part(
         found.into_values().map(|stored| (stored.name.clone(), loaded.take(stored))).collect();
     let names: Vec<&DatasetName> = datasets.keys().collect();
     let retention = policies_of(&mut transaction, system, Some(&names)).await?;
-    Ok(Some(Inventory { datasets, retention, ..Inventory::empty(as_of) }))
+    Ok(Some(Inventory { datasets, retention, ..empty }))
 }
 
 fn read_all(rows: &[DbRow]) -> Result<Vec<StoredDataset>> {
@@ -143,12 +143,14 @@ async fn between(
     Ok(found)
 }
 
-pub(crate) async fn holders(db: &Db, snapshots: &[Guid]) -> Result<BTreeMap<Guid, BTreeSet<SystemId>>> {
-    let mut holders: BTreeMap<Guid, BTreeSet<SystemId>> = BTreeMap::new();
+pub(crate) async fn holders(db: &Db, snapshots: &[Guid]) -> Result<Holders> {
+    let mut holders = Holders::new();
     let mut transaction = db.begin_read().await?;
+    let strangers = systems_without_guids(&mut transaction).await?;
     for batch in snapshots.chunks(KEYS) {
         let mut query: QueryBuilder<Driver> = QueryBuilder::new(
-            "SELECT guid, (SELECT system_id FROM datasets WHERE id = dataset_id) AS system_id FROM snapshots WHERE guid IN (",
+            "SELECT guid, (SELECT system_id FROM datasets WHERE id = dataset_id) AS system_id, \
+             (SELECT name FROM datasets WHERE id = dataset_id) AS name FROM snapshots WHERE guid IN (",
         );
         let mut list = query.separated(", ");
         for guid in batch {
@@ -157,8 +159,19 @@ pub(crate) async fn holders(db: &Db, snapshots: &[Guid]) -> Result<BTreeMap<Guid
         query.push(")");
         for row in query.build().persistent(false).fetch_all(&mut *transaction).await? {
             let cells = Cells::new(&row, "snapshots", "guid");
-            holders.entry(Guid::from_sql(cells.get("guid")?)).or_default().insert(cells.id("system_id")?);
+            let system = cells.id("system_id")?;
+            if !strangers.contains(&system) {
+                let of_snapshot = holders.entry(Guid::from_sql(cells.get("guid")?)).or_default();
+                of_snapshot.entry(system).or_default().insert(cells.parse("name")?);
+            }
         }
     }
     Ok(holders)
+}
+
+/// Systems whose GUIDs are made up: they are nobody's copies.
+async fn systems_without_guids(connection: &mut Connection) -> Result<BTreeSet<SystemId>> {
+    let rows =
+        sqlx::query("SELECT id FROM systems WHERE inventory_without_guids").fetch_all(connection).await?;
+    rows.iter().map(|row| Cells::new(row, "systems", "id").id("id")).collect()
 }

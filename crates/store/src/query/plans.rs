@@ -1,7 +1,7 @@
 use zfs_sync_core::{
     group::Strategy,
     ids::{GroupId, PlanId},
-    plan::{Fingerprint, ReplicaKey},
+    plan::{Decision, Fingerprint, ReplicaKey},
     time::Timestamp,
 };
 
@@ -154,6 +154,15 @@ pub(crate) async fn decision(db: &Db, plan: PlanId) -> Result<Option<DecisionRow
     let statement = concat!("SELECT ", decision_columns!(), " FROM decisions WHERE plan_id = $1");
     let row = sqlx::query(statement).bind(plan.as_uuid()).fetch_optional(db.reader()).await?;
     row.as_ref().map(read_decision).transpose()
+}
+
+pub(crate) async fn narrow_decision(db: &Db, plan: PlanId, left: &Decision) -> Result<bool> {
+    let done = sqlx::query("UPDATE decisions SET decision = $2 WHERE plan_id = $1 AND finished_at IS NULL")
+        .bind(plan.as_uuid())
+        .bind(json_text(left))
+        .execute(db.writer())
+        .await?;
+    Ok(done.rows_affected() == 1)
 }
 
 pub(crate) async fn finish_decision(

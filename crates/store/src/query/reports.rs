@@ -24,7 +24,7 @@ pub(crate) async fn apply_report(
         Some(base)
             if report.datasets.is_empty() && report.removed.is_empty() && report.retention.is_none() =>
         {
-            apply_nothing(db, system, base, report.sequence, now).await
+            apply_nothing(db, system, base, report, now).await
         }
         _ => apply_something(db, system, report, now).await,
     }
@@ -39,18 +39,19 @@ async fn apply_nothing(
     db: &Db,
     system: SystemId,
     base: u64,
-    sequence: u64,
+    report: &Report,
     now: Timestamp,
 ) -> Result<ReportOutcome> {
     let needed: Option<i64> = sqlx::query_scalar(
         "UPDATE systems SET inventory_sequence = $2, last_seen = $3, \
          inventory_as_of = CASE WHEN inventory_needed = 0 THEN $3 ELSE inventory_as_of END \
-         WHERE id = $1 AND inventory_sequence = $4 RETURNING inventory_needed",
+         WHERE id = $1 AND inventory_sequence = $4 AND inventory_without_guids = $5 RETURNING inventory_needed",
     )
     .bind(system.as_uuid())
-    .bind(sequence.cast_signed())
+    .bind(report.sequence.cast_signed())
     .bind(now.as_millisecond())
     .bind(base.cast_signed())
+    .bind(report.without_guids)
     .fetch_optional(db.writer())
     .await?;
     match needed {
@@ -78,7 +79,7 @@ async fn apply_something(
 ) -> Result<ReportOutcome> {
     let mut transaction = db.begin_write().await?;
     let row = sqlx::query(concat!(
-        "SELECT id, inventory_sequence, inventory_as_of, inventory_revision FROM systems WHERE id = $1",
+        "SELECT id, inventory_sequence, inventory_as_of, inventory_revision, inventory_without_guids FROM systems WHERE id = $1",
         for_update!()
     ))
     .bind(system.as_uuid())
@@ -87,6 +88,10 @@ async fn apply_something(
     .ok_or(Error::NotFound { what: "system" })?;
     let cells = Cells::new(&row, "systems", "id");
     if report.base.is_some() && report.base != cells.bits_option("inventory_sequence")? {
+        return Ok(resync());
+    }
+    let other_kind = cells.get::<bool>("inventory_without_guids")? != report.without_guids;
+    if report.base.is_some() && other_kind {
         return Ok(resync());
     }
     let first = cells.time_option("inventory_as_of")?.is_none();
@@ -132,6 +137,8 @@ async fn apply_something(
         let same_digest = old.is_some_and(|old| old.digest == digest);
         match old {
             None => changes.structural(name),
+            // Its GUIDs mean something else now, whatever they are.
+            Some(_) if other_kind => changes.structural(name),
             Some(old) if same_digest && old.properties.same_for_report(&dataset.properties) => {}
             Some(old) => changes.between(name, &old.properties, &dataset.properties),
         }
@@ -153,23 +160,28 @@ async fn apply_something(
             changes.policy(name);
         }
     }
-    let changed = first || !changes.is_empty();
+    let kind_changed = other_kind && !first;
+    let changed = first || kind_changed || !changes.is_empty();
     let queued = changes.write(&mut transaction, system, revision + 1, now).await?;
 
     let need = needed_names(&mut transaction, system).await?;
     sqlx::query(
         "UPDATE systems SET inventory_sequence = $2, last_seen = $3, inventory_needed = $4, inventory_revision = $5, \
-         inventory_as_of = CASE WHEN $4 = 0 THEN $3 ELSE inventory_as_of END WHERE id = $1",
+         inventory_without_guids = $6, \
+         inventory_as_of = CASE WHEN $4 = 0 THEN $3 WHEN $7 THEN NULL ELSE inventory_as_of END WHERE id = $1",
     )
     .bind(system.as_uuid())
     .bind(report.sequence.cast_signed())
     .bind(now.as_millisecond())
     .bind(count_of(need.len() as u64))
     .bind(revision + i64::from(queued))
+    .bind(report.without_guids)
+    // A history of the kind before must not be read as one of this kind: nothing is known until all have come.
+    .bind(other_kind)
     .execute(&mut *transaction)
     .await?;
     transaction.commit().await?;
-    Ok(ReportOutcome { accepted: true, resync: false, need, changed })
+    Ok(ReportOutcome { accepted: true, resync: false, need, changed, kind_changed })
 }
 
 /// Whatever was needed of the named datasets, or of all, is answered by this report.

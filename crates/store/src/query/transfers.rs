@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use sqlx::QueryBuilder;
 use zfs_sync_core::{
     ids::{GroupId, TransferId},
@@ -124,6 +126,18 @@ pub(crate) async fn transfers(db: &Db, filter: &TransferFilter) -> Result<Vec<Tr
     query.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(limit.map_or(i64::MAX, count_of));
     let rows = query.build().fetch_all(db.reader()).await?;
     rows.iter().map(read).collect()
+}
+
+pub(crate) async fn unfinished_transfer_counts(db: &Db) -> Result<BTreeMap<TransferState, u64>> {
+    let rows =
+        sqlx::query("SELECT state, COUNT(*) AS many FROM transfers WHERE finished_at IS NULL GROUP BY state")
+            .fetch_all(db.reader())
+            .await?;
+    let count = |row| {
+        let cells = Cells::new(row, "transfers", "state");
+        Ok((cells.named("state", TransferState::from_name)?, cells.bits("many")?))
+    };
+    rows.iter().map(count).collect()
 }
 
 pub(crate) async fn parked_replicas(db: &Db, group: GroupId) -> Result<Vec<ParkedReplica>> {

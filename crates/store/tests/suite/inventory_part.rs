@@ -7,7 +7,7 @@ use zfs_sync_core::{
     plan::Needed,
     retention::Retention,
 };
-use zfs_sync_store::{Report, Store};
+use zfs_sync_store::{Holders, Report, Store};
 
 use super::{database::Database, make::*, retention::keeps};
 
@@ -185,11 +185,15 @@ pub(crate) async fn holders_are_found_by_guid(database: &Database) {
         store.apply_report(system_id(*system), &report, at(1)).await.unwrap();
     }
     let asked = [1, 3, 5, 7, u64::MAX - 1].map(Guid::new);
-    let expected: BTreeMap<Guid, BTreeSet<_>> = BTreeMap::from([
-        (Guid::new(1), BTreeSet::from([system_id(1)])),
-        (Guid::new(3), BTreeSet::from([system_id(1), system_id(2)])),
-        (Guid::new(5), BTreeSet::from([system_id(2)])),
-        (Guid::new(u64::MAX - 1), BTreeSet::from([system_id(3)])),
+    let on = |system: u128, letter: &str| {
+        let names = [format!("tank/{letter}"), "tank/copy".to_owned()];
+        (system_id(system), names.iter().map(|name| name.parse().unwrap()).collect())
+    };
+    let expected = Holders::from([
+        (Guid::new(1), BTreeMap::from([on(1, "a")])),
+        (Guid::new(3), BTreeMap::from([on(1, "a"), on(2, "b")])),
+        (Guid::new(5), BTreeMap::from([on(2, "b")])),
+        (Guid::new(u64::MAX - 1), BTreeMap::from([on(3, "c")])),
     ]);
     assert_eq!(store.holders(&asked).await.unwrap(), expected);
     assert_eq!(store.holders(&[]).await.unwrap(), BTreeMap::new());

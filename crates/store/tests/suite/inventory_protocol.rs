@@ -56,7 +56,7 @@ pub(crate) async fn another_digest_without_history_is_needed_and_holds_back_the_
     let need = vec![new.name.clone(), fresh.name.clone()];
     let report = delta(2, vec![digest_of(&new), digest_of(&other), digest_of(&fresh)]);
     let outcome = store.apply_report(system_id(1), &report, at(2)).await.unwrap();
-    assert_eq!(outcome, ReportOutcome { accepted: true, resync: false, need: need.clone(), changed: false });
+    assert_eq!(outcome, ReportOutcome { accepted: true, need: need.clone(), ..ReportOutcome::default() });
     let inventory = store.inventory(system_id(1)).await.unwrap().unwrap();
     assert_eq!(inventory.as_of, at(1), "a mixed state is not fresh");
     assert_eq!(inventory.datasets[&old.name], old, "neither history nor properties are touched");

@@ -142,11 +142,18 @@ pub(crate) fn digest_of(dataset: &Dataset) -> ReportedDataset {
 }
 
 pub(crate) fn complete(sequence: u64, datasets: Vec<ReportedDataset>) -> Report {
-    Report { sequence, base: None, datasets, removed: vec![], retention: None }
+    Report { sequence, base: None, datasets, removed: vec![], retention: None, without_guids: false }
 }
 
 pub(crate) fn delta(sequence: u64, datasets: Vec<ReportedDataset>) -> Report {
-    Report { sequence, base: Some(sequence - 1), datasets, removed: vec![], retention: None }
+    Report {
+        sequence,
+        base: Some(sequence - 1),
+        datasets,
+        removed: vec![],
+        retention: None,
+        without_guids: false,
+    }
 }
 
 /// Group `number` of systems 1, the source of truth, and 2.
@@ -275,7 +282,7 @@ pub(crate) fn new_plan(number: u128, dataset: &str) -> NewPlan {
         winner: system_id(1),
         how: MakeRoom::RollBack,
         targets: BTreeSet::from([system_id(2)]),
-        may_destroy: BTreeSet::from([Guid::new(u64::MAX), Guid::new(3)]),
+        may_destroy: BTreeMap::from([(system_id(2), BTreeSet::from([Guid::new(u64::MAX), Guid::new(3)]))]),
         may_discard: BTreeMap::from([(system_id(2), u64::MAX)]),
         may_move: BTreeMap::from([(system_id(2), Guid::new(7))]),
     };

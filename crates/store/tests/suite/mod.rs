@@ -6,6 +6,7 @@ pub(crate) mod database;
 pub(crate) mod enrolment;
 pub(crate) mod groups;
 pub(crate) mod inventory;
+pub(crate) mod inventory_kinds;
 pub(crate) mod inventory_part;
 pub(crate) mod inventory_part_plans;
 pub(crate) mod inventory_protocol;
@@ -40,6 +41,8 @@ macro_rules! suite {
                 another_digest_without_history_is_needed_and_holds_back_the_age,
                 a_needed_dataset_that_goes_away_is_needed_no_more, one_of_two_deltas_at_once_is_accepted,
                 reports_of_strangers_are_refused;
+            inventory_kinds: a_report_without_guids_reads_back_as_one, a_delta_is_of_the_kind_of_its_base,
+                another_kind_is_planned_anew, histories_of_both_kinds_are_never_mixed, made_up_guids_are_nobodys_copies;
             inventory_part: a_part_is_what_the_whole_has_of_it, every_pool_is_seen, what_lies_around_a_target_is_found,
                 a_part_costs_nothing_for_the_rest, holders_are_found_by_guid;
             inventory_part_plans: a_plan_of_parts_is_the_plan_of_the_whole;
@@ -57,9 +60,10 @@ macro_rules! suite {
                 a_conflict_goes_with_its_replica_and_its_group, an_ignored_conflict_that_gets_worse_is_heard_again,
                 conflicts_are_filtered_and_counted, old_conflicts_are_forgotten, replicas_and_conflicts_change_together;
             plans: a_plan_reads_back_as_it_was, a_plan_is_applied_once, a_decision_replaces_the_one_before,
-                plans_applied_at_once_leave_one_decision, a_decision_ends_once, plans_that_nobody_applied_are_forgotten,
+                plans_applied_at_once_leave_one_decision, a_decision_ends_once, a_decision_that_stands_can_be_narrowed, plans_that_nobody_applied_are_forgotten,
                 half_an_application_is_none;
             transfers: a_target_has_one_unfinished_transfer, transfers_are_filtered_newest_first,
+                unfinished_transfers_are_counted_without_being_read,
                 a_queued_transfer_is_cancelled_at_once, a_leased_transfer_is_asked_to_stop,
                 a_parked_replica_stays_parked_until_retried, a_retry_yields_to_a_newer_transfer;
             transfers_leased: a_lease_is_renewed_and_finished, leasers_at_once_never_share_a_transfer,

@@ -118,6 +118,28 @@ pub(crate) async fn a_decision_ends_once(database: &Database) {
     }
 }
 
+pub(crate) async fn a_decision_that_stands_can_be_narrowed(database: &Database) {
+    let store = &database.store;
+    fleet(store).await;
+    for number in [1, 2] {
+        let dataset = format!("tank/{number}");
+        store.insert_plan(&new_plan(number, &dataset), at(1)).await.unwrap();
+    }
+    let row = store.apply_plan(plan_id(1), "key:ops", at(2)).await.unwrap();
+    let other = store.apply_plan(plan_id(2), "key:ops", at(2)).await.unwrap();
+    let mut left = row.decision.clone();
+    left.targets = std::collections::BTreeSet::from([system_id(7)]);
+    left.may_move.clear();
+    assert_ne!(left, row.decision);
+    assert!(store.narrow_decision(plan_id(1), &left).await.unwrap());
+    let narrowed = DecisionRow { decision: left, ..row.clone() };
+    assert_eq!(store.decisions(group_id(1)).await.unwrap(), [narrowed.clone(), other]);
+    assert!(store.finish_decision(plan_id(1), DecisionOutcome::Fulfilled, at(3)).await.unwrap());
+    assert!(!store.narrow_decision(plan_id(1), &row.decision).await.unwrap(), "it has ended");
+    assert!(!store.narrow_decision(plan_id(3), &row.decision).await.unwrap(), "there is none");
+    assert_eq!(store.decision(plan_id(1)).await.unwrap().unwrap().decision, narrowed.decision);
+}
+
 pub(crate) async fn plans_that_nobody_applied_are_forgotten(database: &Database) {
     let store = &database.store;
     fleet(store).await;

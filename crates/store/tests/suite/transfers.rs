@@ -52,6 +52,25 @@ pub(crate) async fn transfers_are_filtered_newest_first(database: &Database) {
     assert_eq!(store.unfinished_transfers(group_id(1)).await.unwrap().len(), 3);
 }
 
+pub(crate) async fn unfinished_transfers_are_counted_without_being_read(database: &Database) {
+    use TransferState::{Leased, Queued};
+    let store = &database.store;
+    fleet(store).await;
+    let counts = async || store.unfinished_transfer_counts().await.unwrap().into_iter().collect::<Vec<_>>();
+    assert_eq!(counts().await, []);
+    for number in 1..5 {
+        store.enqueue_transfer(&new_transfer(number), at(1)).await.unwrap();
+    }
+    store.cancel_transfer(transfer_id(4), "ops", at(2)).await.unwrap();
+    assert_eq!(counts().await, [(Queued, 3)]);
+    store.lease_transfers(system_id(2), 2, at(3), at(60)).await.unwrap();
+    // What can not be read is not looked at.
+    let damage = "UPDATE transfers SET step = '?'";
+    database.execute(damage, damage).await;
+    assert_eq!(counts().await, [(Queued, 1), (Leased, 2)]);
+    assert!(store.transfers(&TransferFilter::default()).await.is_err(), "the rows can not be read");
+}
+
 pub(crate) async fn a_queued_transfer_is_cancelled_at_once(database: &Database) {
     let store = &database.store;
     fleet(store).await;

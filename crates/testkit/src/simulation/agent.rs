@@ -52,6 +52,10 @@ impl Watcher for LedgerWatcher {
         self.gate.pass(|| format!("ledger: will hold {}@{}", note.dataset, note.label)).await;
         self.ledger.note_hold(self.transfer, note).map_err(|error| RecordError(error.to_string()))
     }
+
+    fn noted(&self, tag: &str) -> Vec<HoldNote> {
+        self.ledger.noted(tag)
+    }
 }
 
 /// How a task ended.
@@ -202,7 +206,7 @@ pub(super) fn execute(leased: LeasedTransfer, ends: Ends, ledger: Arc<Ledger>, l
         };
         let (source_features, target_features) = &features;
         let sides = Sides { source: &source, target: &target, source_features, target_features };
-        End::Executed(engine::execute(&step, &sides, &watcher, &cancelled).await)
+        End::Executed(engine::execute(&step, &sides, &watcher, &cancelled, None).await)
     };
     Task {
         transfer: leased.id,

@@ -102,7 +102,6 @@ impl Simulation {
             }
             (82..=83, _) => {
                 let done = host.promote(&name);
-                self.holds_went_astray |= done.is_ok();
                 self.told(member, done, &format!("zfs promote {name}"));
             }
             (84..=86, Some(snapshot)) => {

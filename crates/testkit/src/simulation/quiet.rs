@@ -200,7 +200,7 @@ fn heads(simulation: &Simulation, index: usize) -> Result<(), Broken> {
 
 /// Holds and bookmarks of ours: what the next step of a replica needs, and nothing that a step forgot.
 fn leftovers(simulation: &mut Simulation) -> Result<(), Broken> {
-    let mut left = Leftovers::default();
+    let (mut left, mut step_holds) = (Leftovers::default(), Vec::new());
     for agent in simulation.agents.values() {
         for dataset in agent.host.census() {
             let ours = |text: &str| text.starts_with(Protection::PREFIX);
@@ -212,9 +212,14 @@ fn leftovers(simulation: &mut Simulation) -> Result<(), Broken> {
                 left.bookmarks += 1;
             }
             left.most_bookmarks = left.most_bookmarks.max(of_receiver.values().copied().max().unwrap_or(0));
-            for tag in dataset.snapshots.iter().flat_map(|snapshot| &snapshot.holds).filter(|tag| ours(tag)) {
+            let held = dataset
+                .snapshots
+                .iter()
+                .flat_map(|snapshot| snapshot.holds.iter().map(move |tag| (snapshot, tag)));
+            for (snapshot, tag) in held.filter(|(_, tag)| ours(tag)) {
                 if tag.contains("step:") {
                     left.step_holds += 1;
+                    step_holds.push(format!("{tag} on {} {}@{}", agent.name, dataset.name, snapshot.label));
                 } else {
                     left.base_holds += 1;
                 }
@@ -229,11 +234,13 @@ fn leftovers(simulation: &mut Simulation) -> Result<(), Broken> {
         )));
     }
     // Both ends of a stream that waits to be continued. A restored machine has holds that its ledger does not know of, until the next step
-    // of the replica finds them; and a promotion in the middle of a step takes a hold along to where nobody looks.
+    // of the replica finds them.
     if left.step_holds > 2 * left.partials && !simulation.holds_went_astray {
         return Err(Broken(format!(
-            "{} step holds, and {} receives wait to be continued",
-            left.step_holds, left.partials
+            "{} step holds, and {} receives wait to be continued: {}",
+            left.step_holds,
+            left.partials,
+            step_holds.join(", ")
         )));
     }
     Ok(())

@@ -119,7 +119,7 @@ pub(super) struct Simulation {
     /// Faults may happen.
     pub(super) is_rough: bool,
     pass_due: bool,
-    /// A restore or a promotion has put holds of ours where no ledger says.
+    /// A restore has put holds of ours where no ledger says.
     pub(super) holds_went_astray: bool,
     pub(super) summary: Summary,
     pub(super) features: Features,

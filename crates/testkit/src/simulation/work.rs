@@ -414,6 +414,7 @@ impl Simulation {
         }
         ledger(life.ledger.finish(leased.id, generation, settled, result))?;
         for dataset in local_datasets(leased) {
+            life.reports.tell_exactly(dataset.clone());
             life.scanner.mark(dataset);
         }
         self.scan_within(id, 100);

@@ -25,6 +25,12 @@ pub(crate) enum ConflictCommand {
     },
     /// End a conflict: plan, show everything that is lost, ask, apply
     Resolve(Resolve),
+    /// Take back what was decided; a transfer that runs is not cut off
+    Withdraw {
+        /// Id, its beginning, or the replica
+        #[arg(value_name = "ID|DATASET@SYSTEM")]
+        conflict: String,
+    },
     /// Leave a conflict out of lists until a date
     Ignore {
         /// Id, its beginning, or the replica
@@ -125,6 +131,9 @@ pub(crate) struct WhatIf {
     /// What would be lost with this system, and what to go on with
     #[arg(long, value_name = "SYSTEM")]
     pub(crate) system_lost: Option<String>,
+    /// With --system-lost: list at most so many datasets, those that lose most
+    #[arg(long, default_value_t = 1000, conflicts_with = "destroy", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) limit: u32,
     /// Can these snapshots be deleted, all of them together?
     #[arg(long, value_name = "[SYSTEM:]DATASET@SNAPSHOT", num_args = 1..)]
     pub(crate) destroy: Vec<String>,

@@ -2,6 +2,7 @@
 
 mod resolve;
 mod sides;
+mod withdraw;
 
 use std::fmt::Write as _;
 
@@ -10,7 +11,7 @@ use serde::Serialize;
 use zfs_sync_api::{
     client::ConflictQuery,
     codes::ErrorCode,
-    v1::conflict::{Conflict, ConflictState},
+    v1::conflict::{Conflict, ConflictState, Decided},
 };
 use zfs_sync_core::{
     group::Strategy,
@@ -48,6 +49,20 @@ struct ConflictLine(Conflict);
 /// `backup/media@nas2`: how a person names the replica.
 pub(super) fn replica(conflict: &Conflict) -> String {
     format!("{}@{}", conflict.target, conflict.target_system)
+}
+
+/// What a wrong decision would lose.
+fn at_stake(conflict: &Conflict) -> String {
+    conflict.bytes_at_stake.map_or_else(|| "unknown".to_owned(), size)
+}
+
+/// What there is to say of the newest snapshot that both sides have.
+fn only_bookmark(conflict: &Conflict) -> String {
+    if conflict.common_is_bookmark {
+        format!("; {} has only a bookmark of it", conflict.source_system)
+    } else {
+        String::new()
+    }
 }
 
 fn kind(conflict: &Conflict) -> String {
@@ -91,7 +106,7 @@ impl Row for ConflictLine {
                 other => Cell::text(other),
             },
             Cell::text(ago(now, conflict.since)),
-            Cell::number(size(conflict.bytes_at_stake)),
+            Cell::number(at_stake(conflict)),
             Cell::number(conflict.report.target.only_here_count.to_string()),
             Cell::text(conflict.suggested.map(|strategy| word(&strategy)).unwrap_or_default()),
             Cell::text(id.get(..ID_SHOWN).unwrap_or(&id)),
@@ -114,7 +129,7 @@ impl Row for ConflictLine {
             conflict.since.to_string(),
             time(conflict.ignored_until),
             time(conflict.resolved_at),
-            conflict.bytes_at_stake.to_string(),
+            conflict.bytes_at_stake.map(|bytes| bytes.to_string()).unwrap_or_default(),
             conflict.report.target.only_here_count.to_string(),
             conflict.suggested.map(|strategy| strategy.as_str().to_owned()).unwrap_or_default(),
         ]
@@ -135,10 +150,14 @@ pub(super) async fn run(context: &Context, command: ConflictCommand) -> Result<E
             sides::show(context, &client.find_conflict(id).await?)?;
         }
         ConflictCommand::Resolve(arguments) => return resolve::run(context, &client, &arguments).await,
+        ConflictCommand::Withdraw { conflict } => withdraw::run(context, &client, &conflict).await?,
         ConflictCommand::Ignore { conflict, until, note } => {
             let conflict = lookup::conflict(&client, &conflict).await?;
             let until = until.from(context.now()).ok_or_else(|| {
-                Failure::new(ErrorCode::ValueInvalid, "this time is beyond the calendar").unchanged()
+                Failure::new(ErrorCode::ValueInvalid, "this time is beyond the calendar")
+                    .argument("--until", "no calendar has this time")
+                    .hint("name a date, for example 2026-12-24, or a shorter duration, for example 14d")
+                    .unchanged()
             })?;
             let ignored = client.ignore_conflict(conflict.id, Some(until), note).await?;
             show(context, "conflict.ignore", ignored)?;
@@ -190,7 +209,10 @@ fn side(side: &ConflictSide, now: Timestamp) -> String {
     };
     if side.only_here_count > 0 {
         let number = count(u64::from(side.only_here_count), "snapshot");
-        let _ = write!(text, "; {number} only here, {} or more", size(side.only_here_bytes));
+        let _ = match side.only_here_bytes {
+            0 => write!(text, "; {number} only here, of unknown size"),
+            bytes => write!(text, "; {number} only here, {} or more", size(bytes)),
+        };
     }
     if side.written > 0 {
         let _ = write!(text, "; {} written since", size(side.written));
@@ -207,7 +229,7 @@ fn show(context: &Context, command: &str, conflict: Conflict) -> Result<(), Fail
     let common = match &report.last_common {
         Some(point) => {
             let taken = Timestamp::from_second(point.creation).map(|at| ago(now, at)).unwrap_or_default();
-            format!("@{}, {taken}", point.label)
+            format!("@{}, {taken}{}", point.label, only_bookmark(&conflict))
         }
         None => "nothing".to_owned(),
     };
@@ -227,8 +249,11 @@ fn show(context: &Context, command: &str, conflict: Conflict) -> Result<(), Fail
             format!("{} on {}: {}", conflict.target, conflict.target_system, side(&report.target, now)),
         ),
         ("common", common),
-        ("at stake", size(conflict.bytes_at_stake)),
+        ("at stake", at_stake(&conflict)),
     ];
+    if let Some(decision) = &conflict.decision {
+        pairs.push(("decided", decided(decision, now)));
+    }
     if let Some(until) = conflict.ignored_until {
         let by = conflict.ignored_by.as_deref().unwrap_or("somebody");
         pairs.push(("ignored", format!("until {} UTC by {by}", until.strftime("%Y-%m-%d %H:%M"))));
@@ -240,10 +265,25 @@ fn show(context: &Context, command: &str, conflict: Conflict) -> Result<(), Fail
         pairs.push(("over", ago(now, at)));
     }
     context.printer.pairs(&pairs)?;
-    if conflict.state == ConflictState::Resolved {
-        return Ok(());
+    if conflict.state != ConflictState::Resolved {
+        context.printer.text(&strategies(&conflict))?;
     }
-    context.printer.text(&strategies(&conflict))
+    if conflict.decision.is_some() {
+        let command = format!("zfs-sync conflict withdraw {}", quote(&replica(&conflict)));
+        context.printer.text(&format!("take it back:  {}\n", printable(&command)))?;
+    }
+    Ok(())
+}
+
+/// What is decided and by whom.
+fn decided(decision: &Decided, now: Timestamp) -> String {
+    let Decided { plan_id, winner, targets, decided_at, decided_by } = decision;
+    let verb = if targets.len() == 1 { "follows" } else { "follow" };
+    format!(
+        "{} by {decided_by}: {} {verb} {winner} (zfs-sync plan show {plan_id})",
+        ago(now, *decided_at),
+        targets.join(", ")
+    )
 }
 
 /// What can be done, the safest first, and why not.

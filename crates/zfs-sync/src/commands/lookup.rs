@@ -24,25 +24,41 @@ const MOST_CONFLICTS: u32 = 1000;
 
 struct Kind {
     name: &'static str,
+    /// What the argument is called in the usage.
+    argument: &'static str,
     not_found: ErrorCode,
     list: &'static str,
 }
 
 pub(super) async fn system(client: &Client, text: &str) -> Result<System, Failure> {
-    let kind = Kind { name: "system", not_found: ErrorCode::SystemNotFound, list: "zfs-sync system list" };
+    let kind = Kind {
+        name: "system",
+        argument: "SYSTEM",
+        not_found: ErrorCode::SystemNotFound,
+        list: "zfs-sync system list",
+    };
     let systems = client.list_systems().await?;
     choose(systems, text, &kind, |system| Some(&system.hostname), |system| system.id.as_uuid())
 }
 
 pub(super) async fn group(client: &Client, text: &str) -> Result<Group, Failure> {
-    let kind = Kind { name: "sync group", not_found: ErrorCode::GroupNotFound, list: "zfs-sync group list" };
+    let kind = Kind {
+        name: "sync group",
+        argument: "GROUP",
+        not_found: ErrorCode::GroupNotFound,
+        list: "zfs-sync group list",
+    };
     let groups = client.list_groups().await?;
     choose(groups, text, &kind, |group| Some(&group.name), |group| group.id.as_uuid())
 }
 
 pub(super) async fn token(client: &Client, text: &str) -> Result<EnrolmentToken, Failure> {
-    let kind =
-        Kind { name: "enrolment token", not_found: ErrorCode::NotFound, list: "zfs-sync system token list" };
+    let kind = Kind {
+        name: "enrolment token",
+        argument: "TOKEN",
+        not_found: ErrorCode::NotFound,
+        list: "zfs-sync system token list",
+    };
     let tokens = client.list_enrolment_tokens().await?;
     choose(tokens, text, &kind, |_| None, |token| token.id.as_uuid())
 }
@@ -51,8 +67,12 @@ pub(super) async fn transfer(client: &Client, text: &str) -> Result<Transfer, Fa
     if let Ok(id) = text.parse::<Uuid>() {
         return Ok(client.find_transfer(id.into()).await?);
     }
-    let kind =
-        Kind { name: "transfer", not_found: ErrorCode::TransferNotFound, list: "zfs-sync transfer list" };
+    let kind = Kind {
+        name: "transfer",
+        argument: "TRANSFER",
+        not_found: ErrorCode::TransferNotFound,
+        list: "zfs-sync transfer list",
+    };
     let transfers =
         client.list_transfers(&TransferQuery { limit: 10_000, ..TransferQuery::default() }).await?;
     choose(transfers, text, &kind, |_| None, |transfer| transfer.id.as_uuid())
@@ -60,11 +80,16 @@ pub(super) async fn transfer(client: &Client, text: &str) -> Result<Transfer, Fa
 
 /// A conflict by its id, or by its replica: `DATASET@SYSTEM`, open ones before those that are over.
 pub(super) async fn conflict(client: &Client, text: &str) -> Result<Conflict, Failure> {
+    let kind = Kind {
+        name: "conflict",
+        argument: "ID|DATASET@SYSTEM",
+        not_found: ErrorCode::ConflictNotFound,
+        list: "zfs-sync conflict list --state all",
+    };
     if let Ok(id) = text.parse::<Uuid>() {
-        return Ok(client.find_conflict(id.into()).await?);
+        let found = client.find_conflict(id.into()).await;
+        return found.map_err(|error| Failure::from(error).argument(kind.argument, named_none(text, &kind)));
     }
-    let kind =
-        Kind { name: "conflict", not_found: ErrorCode::ConflictNotFound, list: "zfs-sync conflict list" };
     let all = |system: Option<String>, dataset: Option<String>| ConflictQuery {
         system,
         dataset,
@@ -74,7 +99,9 @@ pub(super) async fn conflict(client: &Client, text: &str) -> Result<Conflict, Fa
     };
     let Some((dataset, host)) = text.rsplit_once('@') else {
         let conflicts = client.list_conflicts(&all(None, None)).await?;
-        return choose(conflicts, text, &kind, |_| None, |conflict| conflict.id.as_uuid());
+        let found = choose(conflicts, text, &kind, |_| None, |conflict| conflict.id.as_uuid());
+        let how = "name a conflict by its replica (DATASET@SYSTEM, the system that receives), or by its id or the beginning of it";
+        return found.map_err(|failure| failure.hint(how));
     };
     let system = system(client, host).await?;
     let query = all(Some(system.id.to_string()), Some(dataset.to_owned()));
@@ -93,12 +120,15 @@ pub(super) async fn conflict(client: &Client, text: &str) -> Result<Conflict, Fa
         (Some(only), 0) => Ok(only),
         (Some(_), _) => {
             let detail = format!("`{text}` is in conflict in {} groups; name one by its id", ids.len());
-            Err(Failure::new(ErrorCode::SelectorInvalid, detail)
+            Err(Failure::new(ErrorCode::SelectorInvalid, &detail)
+                .argument(kind.argument, detail)
                 .context("matches", ids.join(", "))
+                .fix(kind.list)
                 .unchanged())
         }
         (None, _) => {
             Err(Failure::new(kind.not_found, format!("{dataset} on {} is not in conflict", system.hostname))
+                .argument(kind.argument, named_none(text, &kind))
                 .hint("after the @ stands the system that receives")
                 .unchanged()
                 .fix(kind.list)
@@ -111,10 +141,16 @@ pub(super) async fn conflict(client: &Client, text: &str) -> Result<Conflict, Fa
 pub(super) async fn plan(client: &Client, text: &str) -> Result<Plan, Failure> {
     let id: Uuid = text.parse().map_err(|_| {
         Failure::new(ErrorCode::SelectorInvalid, format!("`{text}` is no id of a plan"))
-            .hint("`conflict resolve … --dry-run` prints it; it is needed in full")
+            .argument("PLAN", format!("`{text}` is no id"))
+            .hint("`zfs-sync conflict resolve CONFLICT --strategy STRATEGY --dry-run` prints it; it is needed in full")
             .unchanged()
     })?;
-    Ok(client.find_plan(id.into()).await?)
+    let found = client.find_plan(id.into()).await;
+    found.map_err(|error| Failure::from(error).argument("PLAN", format!("`{text}` names no plan")))
+}
+
+fn named_none(text: &str, kind: &Kind) -> String {
+    format!("`{text}` names no {}", kind.name)
 }
 
 fn choose<T>(
@@ -139,13 +175,16 @@ fn choose<T>(
             matching.push(last);
             let ids: Vec<_> = matching.iter().map(|item| id(item).to_string()).collect();
             let detail = format!("`{text}` is the beginning of {} ids", ids.len());
-            Err(Failure::new(ErrorCode::SelectorInvalid, detail)
+            Err(Failure::new(ErrorCode::SelectorInvalid, &detail)
+                .argument(kind.argument, detail)
                 .context("matches", ids.join(", "))
+                .hint("write more of it")
                 .unchanged())
         }
         (None, _) => {
             let names: Vec<&str> = others.iter().filter_map(|item| name(item).map(String::as_str)).collect();
             let failure = Failure::new(kind.not_found, format!("no {} `{text}` here", kind.name))
+                .argument(kind.argument, named_none(text, kind))
                 .unchanged()
                 .fix(kind.list);
             Err(match nearest(text, &names) {
@@ -160,8 +199,12 @@ fn choose<T>(
 mod tests {
     use super::*;
 
-    const KIND: Kind =
-        Kind { name: "thing", not_found: ErrorCode::GroupNotFound, list: "zfs-sync group list" };
+    const KIND: Kind = Kind {
+        name: "thing",
+        argument: "THING",
+        not_found: ErrorCode::GroupNotFound,
+        list: "zfs-sync group list",
+    };
 
     fn find(text: &str) -> Result<(String, Uuid), Failure> {
         let items = vec![
@@ -187,6 +230,8 @@ mod tests {
     fn what_fits_none_is_not_found_with_the_word_that_was_meant() {
         let failure = find("prodd").unwrap_err();
         assert_eq!(failure.exit(), 3);
-        assert!(failure.to_text(str::to_owned).contains("did you mean `prod`?"));
+        let text = failure.to_text(str::to_owned);
+        assert!(text.contains("did you mean `prod`?"), "{text}");
+        assert!(text.contains("   field    THING: `prodd` names no thing\n"), "{text}");
     }
 }

@@ -4,7 +4,12 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use zfs_sync_api::v1::plan::{ApplyAnswer, Destroyed, Plan};
+use zfs_sync_api::{
+    client::Client,
+    codes::ErrorCode,
+    v1::plan::{ApplyAnswer, Destroyed, Plan},
+};
+use zfs_sync_zfs::command::quote;
 
 use super::{Context, Exit, lookup};
 use crate::{
@@ -83,7 +88,8 @@ pub(super) fn text(plan: &Plan, now: Timestamp) -> String {
     line(format!("{} on {}, group {}; follows {}", plan.target, plan.target_system, plan.group, plan.winner));
     line(format!("made {} by {}", ago(now, plan.created_at), plan.created_by));
     if let (Some(at), Some(by)) = (plan.applied_at, &plan.applied_by) {
-        line(format!("applied {} by {by}", ago(now, at)));
+        let ended = plan.outcome.as_ref().map(|outcome| format!("; what it decided is {outcome}"));
+        line(format!("applied {} by {by}{}", ago(now, at), ended.unwrap_or_default()));
     }
     line(plan.note.clone());
     text.push_str(&casualties(&plan.destroys, now));
@@ -142,6 +148,20 @@ pub(super) fn applied(answer: &ApplyAnswer) -> String {
     text
 }
 
+/// Applies a plan; one that is refused since it is old is answered with how to make another.
+pub(super) async fn apply(client: &Client, plan: &Plan) -> Result<ApplyAnswer, Failure> {
+    client.apply_plan(plan.id).await.map_err(|error| {
+        let stale = error.code() == ErrorCode::PlanStale;
+        let failure = Failure::from(error).argument("PLAN", format!("{} is not applied", plan.id));
+        if !stale {
+            return failure;
+        }
+        let replica = format!("{}@{}", plan.target, plan.target_system);
+        let strategy = word(&plan.strategy);
+        failure.fix(format!("zfs-sync conflict resolve {} --strategy {strategy} --dry-run", quote(&replica)))
+    })
+}
+
 pub(super) async fn run(context: &Context, command: PlanCommand) -> Result<Exit, Failure> {
     let client = context.client()?;
     match command {
@@ -154,7 +174,7 @@ pub(super) async fn run(context: &Context, command: PlanCommand) -> Result<Exit,
         }
         PlanCommand::Apply { plan } => {
             let plan = lookup::plan(&client, &plan).await?;
-            let answer = client.apply_plan(plan.id).await?;
+            let answer = apply(&client, &plan).await?;
             match context.printer.format() {
                 OutputFormat::Json => context.printer.item("plan.apply", &answer, &[], context.now())?,
                 OutputFormat::Csv => {

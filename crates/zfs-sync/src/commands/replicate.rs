@@ -28,7 +28,8 @@ use zfs_sync_core::{
     name::DatasetName,
     pattern::DatasetPattern,
     plan::{
-        Action, Input, Plan, Receiver, ReplicaReport, ReplicaState, Report, Send, Step, SystemView, plan,
+        Action, Input, Plan, Receiver, ReplicaReport, ReplicaState, Report, Send, Step, SystemView, check,
+        plan,
     },
 };
 
@@ -197,6 +198,10 @@ impl<'a> Job<'a> {
             now,
         };
         let (plan, report) = plan(&input);
+        if let Some(broken) = check(&plan, &input).first() {
+            let detail = format!("the plan breaks a rule that is never broken: {broken}");
+            return Err(Failure::new(ErrorCode::PlanUnsafe, detail).unchanged());
+        }
         let is_held = |dataset: &&Dataset| dataset.snapshots.iter().any(|snapshot| snapshot.holds > 0);
         let held = source.datasets.values().filter(is_held);
         self.held = held.map(|dataset| (dataset.name.clone(), dataset.properties.guid)).collect();
@@ -273,7 +278,7 @@ impl<'a> Job<'a> {
         };
         let terminal = Terminal::new(*printer, preview::summary(step));
         let begun = Instant::now();
-        let execution = engine::execute(step, &sides, &terminal, &self.interrupted);
+        let execution = engine::execute(step, &sides, &terminal, &self.interrupted, None);
         let execution = terminal.accompany(execution).await;
         let time = begun.elapsed();
         let done = self.done.entry(step.source.clone()).or_default();

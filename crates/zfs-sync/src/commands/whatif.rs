@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use zfs_sync_api::{codes::ErrorCode, v1::whatif::WhatIfDestroy};
+use zfs_sync_api::{
+    codes::ErrorCode,
+    v1::whatif::{SystemLost, WhatIfDestroy},
+};
 use zfs_sync_core::whatif::{Loss, SystemLoss, Verdict};
 
 use super::{Context, Exit, lookup};
@@ -19,7 +22,7 @@ use crate::{
 
 pub(super) async fn run(context: &Context, arguments: &WhatIf) -> Result<Exit, Failure> {
     match &arguments.system_lost {
-        Some(system) => system_lost(context, system).await,
+        Some(system) => system_lost(context, system, arguments.limit).await,
         None => destroy(context, &arguments.destroy, arguments.system.as_deref()).await,
     }
 }
@@ -82,41 +85,48 @@ impl Row for LossLine {
     }
 }
 
-async fn system_lost(context: &Context, system: &str) -> Result<Exit, Failure> {
+async fn system_lost(context: &Context, system: &str, limit: u32) -> Result<Exit, Failure> {
     let client = context.client()?;
     let system = lookup::system(&client, system).await?;
-    let answer = client.what_if_system_lost(system.id).await?;
+    let answer = client.what_if_system_lost(system.id, Some(limit)).await?;
     let now = context.now();
     match context.printer.format() {
         OutputFormat::Json => context.printer.item("whatif.system_lost", &answer, &[], now)?,
         OutputFormat::Csv => {
-            let rows: Vec<_> = answer.losses.into_iter().map(LossLine).collect();
+            let rows: Vec<_> = answer.loss.losses.iter().cloned().map(LossLine).collect();
             context.printer.rows("whatif.system_lost", &rows, &Beside::default(), now)?;
         }
         OutputFormat::Table => {
-            let rows: Vec<_> = answer.losses.iter().cloned().map(LossLine).collect();
+            let rows: Vec<_> = answer.loss.losses.iter().cloned().map(LossLine).collect();
             let mut text = head(&answer, now);
             if !rows.is_empty() {
                 let cells = rows.iter().map(|row| row.cells(now));
                 text.push_str(&context.printer.table(LossLine::COLUMNS, cells));
                 text.push('\n');
             }
-            text.push_str(&details(&answer));
+            text.push_str(&details(&answer.loss));
             context.printer.text(&text)?;
         }
+    }
+    let listed = answer.loss.losses.len() as u64;
+    if listed < answer.datasets {
+        context.printer.say(format!(
+            "only the {listed} of {} datasets that lose most are listed; --limit lists more",
+            answer.datasets
+        ));
     }
     Ok(Exit::Done)
 }
 
-fn head(answer: &SystemLoss, now: Timestamp) -> String {
+fn head(answer: &SystemLost, now: Timestamp) -> String {
     let mut text = format!(
         "if {} were lost now: {} at least in {}, as it reported {}\n",
-        answer.system_name,
-        size(answer.bytes_lost()),
-        count(answer.losses.len() as u64, "dataset"),
-        maybe_ago(now, answer.as_of),
+        answer.loss.system_name,
+        size(answer.bytes_lost),
+        count(answer.datasets, "dataset"),
+        maybe_ago(now, answer.loss.as_of),
     );
-    for doubt in &answer.doubts {
+    for doubt in &answer.loss.doubts {
         let _ = writeln!(text, "  ? {}", printable(&doubt.text));
     }
     text.push('\n');
@@ -158,12 +168,13 @@ impl Row for VerdictLine {
         &["system", "snapshot", "guid", "answer", "frees", "why", "as_of"];
 
     fn cells(&self, _now: Timestamp) -> Vec<Cell> {
-        let Verdict { system_name, snapshot, answer, frees, .. } = &self.0;
+        let Verdict { system_name, snapshot, guid, answer, frees, .. } = &self.0;
         vec![
             Cell::text(system_name),
             Cell::text(snapshot.to_string()),
             Cell::verdict(answer.words(), answer.is_safe()),
-            Cell::number(size(*frees)),
+            // Of what was never reported nobody knows what it would free.
+            Cell::number(guid.map_or_else(|| "–".to_owned(), |_| size(*frees))),
         ]
     }
 
@@ -193,6 +204,7 @@ fn named(text: &str, system: Option<&str>) -> Result<String, Failure> {
             ErrorCode::SelectorInvalid,
             format!("`{text}` does not say on which system it is"),
         )
+        .argument("--destroy", format!("`{text}` names no system"))
         .hint("write SYSTEM:DATASET@SNAPSHOT, or add --system SYSTEM")
         .unchanged()),
     }

@@ -2,7 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::fleet::Fleet;
+use zfs_sync_core::{
+    guid::{Guid, Txg},
+    inventory::Bookmark,
+};
+
+use crate::fleet::{Fleet, dataset};
 
 const REPLICA: &str = "backup/media@nas2";
 
@@ -35,6 +40,49 @@ fn a_conflict_is_found_by_its_replica_and_by_its_id() {
     place.run(&["conflict", "show", "tank/media@nas1"]).refused(3, "E_CONFLICT_NOT_FOUND");
     place.run(&["conflict", "show", "tank/media@nas9"]).refused(3, "E_SYSTEM_NOT_FOUND");
     place.run(&["conflict", "list", "--kind", "ill"]).refused(2, "E_VALUE_INVALID");
+}
+
+#[test]
+fn a_base_that_is_only_a_bookmark_is_called_by_its_snapshots_name() {
+    let (fleet, mut nas1, _) = Fleet::diverged();
+    let show = || fleet.place.run(&["conflict", "show", REPLICA]).expect(0).stdout;
+    assert!(show().contains("@s1") && !show().contains("bookmark"), "{}", show());
+    let mut media = dataset("tank/media", &[2]);
+    media.bookmarks = vec![Bookmark {
+        guid: Guid::new(1001),
+        createtxg: Txg::new(1),
+        label: "zfs-sync:0a0b:0c".parse().unwrap(),
+        creation: 1_700_000_001,
+    }];
+    fleet.report_datasets(&mut nas1, [dataset("tank", &[]), media]);
+    fleet.place.run(&["sync", "check", "--sync-group", "prod"]).expect(0);
+    let show = show();
+    let common = show.lines().find(|line| line.starts_with("common ")).unwrap();
+    assert!(common.contains("@s1, ") && common.ends_with("; nas1 has only a bookmark of it"), "{show}");
+    let diff = fleet.place.run(&["conflict", "diff", REPLICA]).expect(0).stdout;
+    let last = diff.lines().last().unwrap();
+    assert!(last.starts_with("only a bookmark") && last.contains("@s1"), "{diff}");
+}
+
+#[test]
+fn what_is_of_unknown_size_is_not_nothing() {
+    let (fleet, _, mut nas2) = Fleet::diverged();
+    let mut media = dataset("backup/media", &[1, 7]);
+    for snapshot in &mut media.snapshots {
+        snapshot.used = 0;
+    }
+    media.snapshots[1].label = "other".parse().unwrap();
+    fleet.report_datasets(&mut nas2, [dataset("backup", &[]), media]);
+    fleet.place.run(&["sync", "check", "--sync-group", "prod"]).expect(0);
+    let list = fleet.place.run(&["conflict", "list"]).expect(0).stdout;
+    assert!(list.contains("unknown") && !list.contains(" 0 B"), "{list}");
+    let show = fleet.place.run(&["conflict", "show", REPLICA]).expect(0).stdout;
+    assert!(show.contains("1 snapshot only here, of unknown size"), "{show}");
+    assert!(show.lines().any(|line| line.starts_with("at stake ") && line.ends_with("  unknown")), "{show}");
+    let csv = fleet.place.run(&["conflict", "list", "-o", "csv"]).expect(0).stdout;
+    assert!(csv.lines().nth(1).unwrap().ends_with(",,,,1,keep_both"), "nothing for what is not known: {csv}");
+    let json = fleet.place.run(&["conflict", "list", "-o", "json"]).expect(0).json();
+    assert_eq!(json["items"][0]["bytes_at_stake"], Value::Null);
 }
 
 #[test]
@@ -110,6 +158,8 @@ fn what_destroys_is_applied_only_by_its_plans_name() {
     fleet.report(&mut nas1, &[("tank", &[]), ("tank/media", &[1, 2, 3])]);
     let stale = resolve(&["--yes", "--approve", &id]).expect(10);
     assert!(stale.stderr.contains("error[E_PLAN_STALE]"), "{}", stale.stderr);
+    let on = "fix      zfs-sync conflict resolve backup/media@nas2 --strategy rollback-target --dry-run";
+    assert!(stale.stderr.contains(on), "{}", stale.stderr);
     assert_eq!(fleet.lease(&nas2).len(), 0);
 
     let again = resolve(&["--dry-run", "-o", "json"]).expect(0).json();
@@ -120,6 +170,36 @@ fn what_destroys_is_applied_only_by_its_plans_name() {
     place.run(&["plan", "apply", id]).refused(5, "E_PLAN_APPLIED");
     let leased = serde_json::to_value(&fleet.lease(&nas2)[0].step).unwrap();
     assert_eq!((&leased["action"], leased["destroys"].as_array().unwrap().len()), (&json!("roll_back"), 2));
+}
+
+#[test]
+fn a_decision_is_taken_back() {
+    let (fleet, _, nas2) = Fleet::diverged();
+    let place = &fleet.place;
+    place.run(&["conflict", "withdraw", REPLICA]).refused(5, "E_NO_DECISION");
+    place.run(&["conflict", "resolve", REPLICA, "--strategy", "keep-both"]).expect(0);
+    let show = place.run(&["conflict", "show", REPLICA]).expect(0).stdout;
+    assert!(show.contains("decided") && show.contains("nas2 follows nas1"), "{show}");
+    assert!(show.contains("zfs-sync conflict withdraw backup/media@nas2"), "{show}");
+    let withdrawn = place.run(&["conflict", "withdraw", REPLICA]).expect(0).stdout;
+    assert!(withdrawn.contains("is withdrawn; 1 queued transfer dropped\n"), "{withdrawn}");
+    assert!(withdrawn.contains("how it stands:  zfs-sync why backup/media@nas2\n"), "{withdrawn}");
+    assert_eq!(fleet.lease(&nas2).len(), 0);
+    let again = place.run(&["conflict", "withdraw", REPLICA]).expect(5);
+    assert!(
+        again.stderr.contains("error[E_NO_DECISION]") && again.stderr.contains("hint:"),
+        "{}",
+        again.stderr
+    );
+
+    place.run(&["conflict", "resolve", REPLICA, "--strategy", "keep-both"]).expect(0);
+    let running = fleet.lease(&nas2)[0].id.to_string();
+    let json = place.run(&["conflict", "withdraw", REPLICA, "-o", "json"]).expect(0).json();
+    assert_eq!(json["schema"], "zfs-sync/v1/conflict.withdraw");
+    assert_eq!((&json["item"]["dropped"], &json["item"]["running"]), (&json!([]), &json!([running])));
+    let plan = json["item"]["plan_id"].as_str().unwrap();
+    let shown = place.run(&["plan", "show", plan]).expect(0).stdout;
+    assert!(shown.contains("; what it decided is withdrawn"), "{shown}");
 }
 
 #[test]
@@ -179,4 +259,36 @@ fn a_plan_says_what_has_changed_since_the_last_one() {
     fleet.report(&mut nas1, &[("tank", &[]), ("tank/media", &[1])]);
     let both = ["sync", "execute", "--sync-group", "prod", "--keep-both", REPLICA];
     fleet.place.run(&both).refused(5, "E_NO_CONFLICT");
+}
+
+#[test]
+fn what_is_wrong_is_named_with_what_to_do() {
+    let (fleet, _, _) = Fleet::diverged();
+    let nobody = "01020304-0000-7000-8000-000000000000";
+    let asked: [(&[&str], u8, &str); 16] = [
+        (&["conflict", "list", "--sync-group", "none"], 3, "E_GROUP_NOT_FOUND"),
+        (&["conflict", "list", "--system", "none"], 3, "E_SYSTEM_NOT_FOUND"),
+        (&["conflict", "list", "--dataset", "tank/.."], 2, "E_NAME_INVALID"),
+        (&["conflict", "show", "none"], 3, "E_CONFLICT_NOT_FOUND"),
+        (&["conflict", "show", nobody], 3, "E_CONFLICT_NOT_FOUND"),
+        (&["conflict", "show", "tank/none@nas2"], 3, "E_CONFLICT_NOT_FOUND"),
+        (&["conflict", "withdraw", "backup/media@none"], 3, "E_SYSTEM_NOT_FOUND"),
+        (&["conflict", "resolve", REPLICA, "--strategy", "use-majority"], 5, "E_STRATEGY_REFUSED"),
+        (&["conflict", "resolve", REPLICA, "--strategy", "rollback-target"], 10, "E_PLAN_NOT_APPROVED"),
+        (&["conflict", "ignore", REPLICA, "--until", "2020-01-01"], 2, "E_VALUE_RANGE"),
+        (&["conflict", "ignore", REPLICA, "--until", "99999999d"], 2, "E_VALUE_INVALID"),
+        (&["plan", "show", "none"], 2, "E_SELECTOR_INVALID"),
+        (&["plan", "apply", nobody], 3, "E_PLAN_NOT_FOUND"),
+        (&["whatif", "--system-lost", "none"], 3, "E_SYSTEM_NOT_FOUND"),
+        (&["whatif", "--destroy", "tank/media@s1"], 2, "E_SELECTOR_INVALID"),
+        (&["whatif", "--destroy", "nas1:tank/media"], 2, "E_NAME_INVALID"),
+    ];
+    for (words, exit, code) in asked {
+        let said = fleet.place.run(words).expect(i32::from(exit)).stderr;
+        assert!(said.contains(&format!("error[{code}]: ")), "{words:?}: {said}");
+        let line = |name: &str| said.lines().any(|line| line.starts_with(&format!("   {name} ")));
+        assert!(line("field"), "which one is wrong: {words:?}: {said}");
+        assert!(line("hint:") || line("fix"), "what to do: {words:?}: {said}");
+        assert!(line("data"), "nothing was changed: {words:?}: {said}");
+    }
 }

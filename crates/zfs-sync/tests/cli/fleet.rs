@@ -75,10 +75,14 @@ impl Fleet {
 
     /// A complete report of these datasets, each with the numbers of its snapshots.
     pub(crate) fn report(&self, host: &mut Host, datasets: &[(&str, &[u64])]) {
+        self.report_datasets(host, datasets.iter().map(|(name, snapshots)| dataset(name, snapshots)));
+    }
+
+    /// A complete report of datasets that a test has shaped.
+    pub(crate) fn report_datasets(&self, host: &mut Host, datasets: impl IntoIterator<Item = Dataset>) {
         host.sequence += 1;
-        let datasets = datasets.iter().map(|(name, snapshots)| {
-            serde_json::from_value(json!(reported(&dataset(name, snapshots)))).unwrap()
-        });
+        let datasets =
+            datasets.into_iter().map(|dataset| serde_json::from_value(reported(&dataset)).unwrap());
         let report = InventoryReport {
             sequence: host.sequence,
             base: None,
@@ -132,7 +136,7 @@ fn reported(dataset: &Dataset) -> serde_json::Value {
 }
 
 /// Snapshot number n is the same on every system and is called `s<n>`.
-fn dataset(name: &str, snapshots: &[u64]) -> Dataset {
+pub(crate) fn dataset(name: &str, snapshots: &[u64]) -> Dataset {
     let snapshot = |number: &u64| Snapshot {
         guid: Guid::new(1000 + number),
         createtxg: Txg::new(*number),

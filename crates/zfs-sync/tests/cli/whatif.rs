@@ -35,6 +35,10 @@ fn the_loss_of_a_system_is_told_before_it_happens() {
     let table = fleet.place.run(&["whatif", "--system-lost", "nas1"]).expect(0).stdout;
     assert!(table.starts_with("if nas1 were lost now: "), "{table}");
     assert!(table.contains("go on with backup/media on nas2:"), "{table}");
+    let one = fleet.place.run(&["whatif", "--system-lost", "nas1", "--limit", "1"]).expect(0);
+    assert_eq!(one.stdout.lines().next(), table.lines().next(), "the totals are about all");
+    assert!(one.stderr.contains("only the 1 of 2 datasets that lose most are listed"), "{}", one.stderr);
+    fleet.place.run(&["whatif", "--system-lost", "nas1", "--limit", "0"]).expect(2);
     let csv = fleet.place.run(&["whatif", "--system-lost", "nas1", "-o", "csv"]).expect(0).stdout;
     assert!(csv.lines().any(|line| line.starts_with("tank/media,source,recent,")), "{csv}");
     fleet.place.run(&["whatif", "--system-lost", "nas9"]).refused(3, "E_SYSTEM_NOT_FOUND");

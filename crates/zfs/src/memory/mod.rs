@@ -5,7 +5,7 @@
 //! real pipes, can be cut anywhere, and resume from real tokens. GUIDs follow from a seed, time from a clock.
 //!
 //! What it does not know: quotas, the IV sets of raw streams, properties beyond those that replication looks at, and everything that
-//! happens inside a pool. Content is a list of writes that only grows or is rolled back, which is enough to tell whether the right bytes
+//! happens inside a pool. Content is a list of writes that only grows (one may stand for older content) or is rolled back, which is enough to tell whether the right bytes
 //! arrived. Its texts are compared with recorded ones of OpenZFS 2.3.9 (`tests/golden`).
 
 mod census;
@@ -24,6 +24,7 @@ mod state;
 mod stream;
 mod text;
 mod transfer;
+mod writes;
 
 pub use census::{Backup, CountedBookmark, CountedDataset, CountedSnapshot};
 pub use faults::{Faults, Freeze};

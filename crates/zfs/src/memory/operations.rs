@@ -7,10 +7,7 @@ use zfs_sync_core::{
     name::{BookmarkName, DatasetName, Label, SnapshotName},
 };
 
-use super::state::{Bookmark, Extent, Refusal, Snapshot, State};
-
-/// The longest write that stays one extent.
-const EXTENT: u64 = 1 << 20;
+use super::state::{Bookmark, Refusal, Snapshot, State};
 
 const SNAPSHOT_USAGE: &str = "\tsnapshot [-r] [-o property=value] ... <filesystem|volume>@<snap> ...";
 const BOOKMARK_USAGE: &str = "\tbookmark <snapshot|bookmark> <newbookmark>";
@@ -41,29 +38,6 @@ impl State {
         self.create(name, DatasetKind::Filesystem, now)?;
         let dataset = self.dataset_mut(name)?;
         (dataset.readonly, dataset.mounted, dataset.canmount) = (true, false, "off");
-        Ok(())
-    }
-
-    pub(super) fn write(&mut self, name: &DatasetName, bytes: u64) -> Result<(), Refusal> {
-        let (dataset, available) = (self.dataset(name)?, self.available(name.pool()));
-        if dataset.readonly {
-            return Err(Refusal::new(format!("cannot write to '{name}': Read-only file system")));
-        }
-        if dataset.is_incomplete() {
-            return Err(Refusal::new(format!("cannot write to '{name}': dataset is busy")));
-        }
-        if available < bytes {
-            return Err(Refusal::new(format!("cannot write to '{name}': No space left on device")));
-        }
-        let mut rest = bytes;
-        while rest > 0 {
-            let extent = Extent { seed: self.next_seed(), length: rest.min(EXTENT) };
-            let dataset = self.dataset_mut(name)?;
-            dataset.log.push(extent);
-            dataset.content_bytes += extent.length;
-            rest -= extent.length;
-        }
-        self.next_txg(name.pool());
         Ok(())
     }
 

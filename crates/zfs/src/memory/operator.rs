@@ -193,6 +193,11 @@ impl Host {
         self.operate(format!("dd of={name}"), |state, _| state.write(&parse(name)?, bytes))
     }
 
+    /// Writes `bytes` over content that is there: `written` grows, what the dataset refers to does not.
+    pub fn overwrite(&self, name: &str, bytes: u64) -> Result<(), Error> {
+        self.operate(format!("dd conv=notrunc of={name}"), |state, _| state.overwrite(&parse(name)?, bytes))
+    }
+
     /// `zfs snapshot dataset@label`.
     pub fn snapshot(&self, name: &str) -> Result<(), Error> {
         self.operate(format!("zfs snapshot {name}"), |state, now| state.take_snapshots(&[parse(name)?], now))

@@ -7,7 +7,7 @@ use zfs_sync_core::{
 };
 
 use super::{
-    state::{Dataset, Partial, Refusal, Snapshot, State},
+    state::{Dataset, Extent, Partial, Refusal, Snapshot, State},
     stream::{Header, Piece},
 };
 use crate::{command::ReceiveCommand, parse::resume_token::ResumeToken};
@@ -237,8 +237,8 @@ impl State {
             return Err(already_there(target, header));
         }
         if let Some(partial) = dataset.partial.take() {
+            dataset.content_bytes += partial.extents.iter().map(Extent::growth).sum::<u64>();
             dataset.log.extend(partial.extents);
-            dataset.content_bytes += partial.bytes;
             dataset.snapshots_changed = Some(now);
             dataset.snapshots.push(Snapshot {
                 guid: partial.to_guid,

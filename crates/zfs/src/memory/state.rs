@@ -48,6 +48,15 @@ impl Refusal {
 pub(super) struct Extent {
     pub(super) seed: u64,
     pub(super) length: u64,
+    /// It took the place of as much older content.
+    pub(super) in_place: bool,
+}
+
+impl Extent {
+    /// Bytes that a dataset refers to more because of it.
+    pub(super) const fn growth(&self) -> u64 {
+        if self.in_place { 0 } else { self.length }
+    }
 }
 
 /// A snapshot refers to the first `extents` writes of its dataset: content is only ever appended, or rolled back to a snapshot.
@@ -115,7 +124,7 @@ pub(super) struct Dataset {
     pub(super) createtxg: Txg,
     pub(super) creation: i64,
     pub(super) log: Vec<Extent>,
-    /// Sum of `log`, kept because every listing asks for it.
+    /// Sum of the growth in `log`, kept because every listing asks for it.
     pub(super) content_bytes: u64,
     /// Ordered by `createtxg`.
     pub(super) snapshots: Vec<Snapshot>,
@@ -148,9 +157,9 @@ impl Dataset {
         self.snapshots.iter().find(|snapshot| snapshot.guid == guid)
     }
 
-    /// Bytes of the first `extents` writes.
+    /// Bytes that the first `extents` writes take together.
     pub(super) fn bytes_of(&self, extents: usize) -> u64 {
-        self.log[..extents].iter().map(|extent| extent.length).sum()
+        self.log[..extents].iter().map(Extent::growth).sum()
     }
 
     /// Of a dataset whose first receive was interrupted, what came so far counts.
@@ -161,9 +170,15 @@ impl Dataset {
     /// Bytes written since the newest snapshot.
     pub(super) fn written(&self) -> u64 {
         match self.newest() {
-            Some(newest) => self.log[newest.extents..].iter().map(|extent| extent.length).sum(),
+            Some(newest) => self.written_since(newest),
             None => self.referenced() - self.shared_bytes(),
         }
+    }
+
+    /// Bytes that it refers to and a snapshot does not. What is written twice in one place counts twice here.
+    pub(super) fn written_since(&self, snapshot: &Snapshot) -> u64 {
+        let written: u64 = self.log[snapshot.extents..].iter().map(|extent| extent.length).sum();
+        written.min(self.referenced())
     }
 
     /// The first receive has not ended yet: there is a name, and no content.

@@ -21,6 +21,9 @@ const BEGIN: usize = 41;
 /// Fixed part of a data record's body.
 const DATA: usize = 24;
 
+/// Set in an extent's length when it took the place of older content.
+const IN_PLACE: u64 = 1 << 63;
+
 /// What one snapshot's stream says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Header {
@@ -119,7 +122,8 @@ impl Record {
                 let length = usize::try_from(piece.length).expect("a piece is at most CHUNK");
                 let mut body = vec![0; DATA + length];
                 body[..8].copy_from_slice(&piece.extent.seed.to_le_bytes());
-                body[8..16].copy_from_slice(&piece.extent.length.to_le_bytes());
+                let place = if piece.extent.in_place { IN_PLACE } else { 0 };
+                body[8..16].copy_from_slice(&(piece.extent.length | place).to_le_bytes());
                 body[16..24].copy_from_slice(&piece.offset.to_le_bytes());
                 fill_payload(piece.extent.seed, piece.offset, &mut body[DATA..]);
                 frame(2, &body, target);
@@ -162,7 +166,8 @@ impl Record {
                 }))
             }
             2 if body.len() >= DATA => {
-                let extent = Extent { seed: word(0), length: word(8) };
+                let (length, in_place) = (word(8) & !IN_PLACE, word(8) & IN_PLACE != 0);
+                let extent = Extent { seed: word(0), length, in_place };
                 let piece = Piece { extent, offset: word(16), length: (body.len() - DATA) as u64 };
                 let mut expected = vec![0; body.len() - DATA];
                 fill_payload(extent.seed, piece.offset, &mut expected);

@@ -6,7 +6,7 @@ use zfs_sync_core::{inventory::DatasetKind, name::DatasetName, name::SnapshotNam
 
 use super::{
     receive,
-    state::{Bookmark, Dataset, OVERHEAD, Refusal, Snapshot, State},
+    state::{Bookmark, Dataset, Extent, OVERHEAD, Refusal, Snapshot, State},
 };
 use crate::command::{Dependents, ListColumns, Scope};
 
@@ -83,6 +83,12 @@ impl State {
             "origin" => own(or_dash(dataset.origin.and_then(|origin| self.origin_name(&origin)))),
             "receive_resume_token" => own(or_dash(dataset.partial.as_ref().map(receive::token))),
             "snapshots_changed" if self.knows_snapshots_changed() => own(or_dash(dataset.snapshots_changed)),
+            since if since.starts_with("written@") => {
+                let label = since.trim_start_matches("written@").parse().ok()?;
+                let written = dataset.snapshot(&label).map(|snapshot| dataset.written_since(snapshot));
+                let source = if written.is_some() { "local" } else { "-" };
+                Some(Property { value: or_dash(written), source })
+            }
             user if user.contains(':') => own("-".to_owned()),
             _ => None,
         }
@@ -115,7 +121,7 @@ impl State {
             // Later snapshots refer to more writes: one pass over the writes serves all of them.
             let (mut counted, mut referenced) = (0, OVERHEAD);
             for Snapshot { guid, createtxg, creation, label, extents, holds, .. } in &dataset.snapshots {
-                referenced += dataset.log[counted..*extents].iter().map(|extent| extent.length).sum::<u64>();
+                referenced += dataset.log[counted..*extents].iter().map(Extent::growth).sum::<u64>();
                 counted = *extents;
                 let holds = holds.len();
                 lines.push(format!(

@@ -42,6 +42,8 @@ pub(super) struct Seen {
     pub(super) progress: Vec<ProgressReport>,
     /// Transfers that somebody wants to be cancelled.
     pub(super) cancelled: BTreeSet<TransferId>,
+    /// Progress is not answered as it should be: the witness is not there.
+    pub(super) away: bool,
     /// Transfers whose lease is somebody else's.
     pub(super) lost: BTreeSet<TransferId>,
     pub(super) results: Vec<(TransferId, TransferResult)>,
@@ -101,6 +103,11 @@ impl Witness {
 
     pub(super) fn look(&self, look: impl FnOnce(&Seen)) {
         look(&self.seen.borrow());
+    }
+
+    /// For what happens in the middle of something.
+    pub(super) fn seen(&self) -> Arc<watch::Sender<Seen>> {
+        Arc::clone(&self.seen)
     }
 
     pub(super) fn change(&self, change: impl FnOnce(&mut Seen)) {
@@ -180,6 +187,9 @@ async fn answer(seen: &watch::Sender<Seen>, path: &str, body: &[u8]) -> Answer {
             let generation = report.generation;
             seen.send_modify(|seen| seen.progress.push(report));
             let seen = seen.borrow();
+            if seen.away {
+                return problem(ErrorCode::Unavailable);
+            }
             if seen.lost.contains(&transfer) || seen.given[&transfer].generation != generation {
                 return problem(ErrorCode::LeaseLost);
             }

@@ -36,6 +36,15 @@ impl World {
         self.step_with(action).await
     }
 
+    /// The same, and whatever was written may be given up, too.
+    pub(super) async fn give_up_step(&self, label: &str) -> Step {
+        let mut step = self.roll_back_step(label).await;
+        if let Action::RollBack { discards, .. } = &mut step.action {
+            *discards = self.target_dataset().await.unwrap().properties.written;
+        }
+        step
+    }
+
     /// The snapshots `labels` of the target are destroyed, and `keeps` is the newest common one.
     pub(super) async fn destroy_step(&self, labels: &[&str], keeps: &str) -> Step {
         let target = self.target_dataset().await.unwrap();

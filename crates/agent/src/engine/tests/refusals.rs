@@ -200,7 +200,7 @@ async fn a_cancelled_transfer_keeps_what_came() {
         }
         cancel.cancel();
     };
-    let (execution, ()) = tokio::join!(execute(&step, &sides, &recorder, &cancel), cancelling);
+    let (execution, ()) = tokio::join!(execute(&step, &sides, &recorder, &cancel, None), cancelling);
     assert_eq!(execution.outcome, TransferOutcome::Cancelled);
     assert_eq!(execution.settled, Settled::Waiting);
     world.source.faults().slow(None);

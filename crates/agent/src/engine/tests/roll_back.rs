@@ -1,5 +1,7 @@
 //! A target goes back to what it has in common with its source. Nothing goes that was not listed.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::*;
 
 /// In sync at `one`; then the target got `mine` and `more` of its own.
@@ -80,14 +82,26 @@ async fn one_snapshot_more_than_listed_and_none_goes() {
 
 #[tokio::test]
 async fn one_snapshot_less_than_listed_is_fine() {
-    for gone in ["mine", "more"] {
-        let world = diverged().await;
-        let step = world.roll_back_step("one").await;
-        world.target.destroy_snapshot(&format!("backup/a@{gone}")).unwrap();
-        world.succeed(&step).await;
-        assert_eq!(world.target_labels().await, ["one"]);
-        assert_eq!(world.target_dataset().await.unwrap().properties.written, 0);
+    let world = diverged().await;
+    let step = world.roll_back_step("one").await;
+    world.target.destroy_snapshot("backup/a@mine").unwrap();
+    world.succeed(&step).await;
+    assert_eq!(world.target_labels().await, ["one"]);
+    assert_eq!(world.target_dataset().await.unwrap().properties.written, 0);
+}
+
+#[tokio::test]
+async fn when_the_newest_is_gone_already_nobody_can_tell_what_was_written_and_it_is_decided_anew() {
+    let world = diverged().await;
+    let step = world.roll_back_step("one").await;
+    // As an attempt left it that died between the last two commands.
+    for label in ["mine", "more"] {
+        world.target.destroy_snapshot(&format!("backup/a@{label}")).unwrap();
     }
+    let execution = world.refuse(&step).await;
+    assert!(stale(&execution).contains("were written to backup/a"), "{execution:?}");
+    world.succeed(&world.give_up_step("one").await).await;
+    assert_eq!(world.target.content("backup/a").unwrap(), world.source.content("tank/a@one").unwrap());
 }
 
 #[tokio::test]
@@ -134,8 +148,8 @@ async fn a_hold_placed_in_the_last_moment_is_told_by_every_version() {
         let step = world.roll_back_step("one").await;
         let target = world.target.clone();
         let place = move |command: &Command| {
-            if matches!(command, Command::DestroySnapshot { .. }) {
-                target.hold("keep", "backup/a@more").unwrap();
+            if destroys("mine")(command) {
+                target.hold("keep", "backup/a@mine").unwrap();
             }
             false
         };
@@ -179,14 +193,90 @@ async fn what_was_written_is_given_up_only_when_that_was_said() {
 
 #[tokio::test]
 async fn what_was_written_after_an_attempt_that_died_is_not_given_up() {
+    for gone in [vec!["mine"], vec!["more"], vec!["mine", "more"]] {
+        for in_place in [false, true] {
+            let world = diverged().await;
+            let step = world.roll_back_step("one").await;
+            // As that attempt left it.
+            for label in &gone {
+                world.target.destroy_snapshot(&format!("backup/a@{label}")).unwrap();
+            }
+            world.target.set_readonly("backup/a", false).unwrap();
+            if in_place {
+                world.target.overwrite("backup/a", 10_000).unwrap();
+            } else {
+                world.target.write("backup/a", 10).unwrap();
+            }
+            let content = world.target.content("backup/a").unwrap();
+            let execution = world.refuse(&step).await;
+            assert!(stale(&execution).contains("were written to backup/a"), "{gone:?} {execution:?}");
+            assert_eq!(world.target.content("backup/a").unwrap(), content);
+        }
+    }
+}
+
+/// Somebody overwrites a part of the target in the moment before a command.
+async fn overwritten_before(
+    moment: impl Fn(&Command) -> bool + std::marker::Send + 'static,
+) -> (World, Execution, u64) {
     let world = diverged().await;
     let step = world.roll_back_step("one").await;
-    // As that attempt left it.
-    world.target.destroy_snapshot("backup/a@more").unwrap();
     world.target.set_readonly("backup/a", false).unwrap();
-    world.target.write("backup/a", 10).unwrap();
-    let execution = world.refuse(&step).await;
+    let (target, written) = (world.target.clone(), AtomicBool::new(false));
+    let overwrite = move |command: &Command| {
+        if moment(command) && !written.swap(true, Ordering::Relaxed) {
+            target.overwrite("backup/a", 10_000).unwrap();
+        }
+        false
+    };
+    world.target.faults().fail_next(overwrite, "");
+    let (execution, _) = world.execute(&step).await;
+    let content = world.target.content("backup/a").unwrap();
+    (world, execution, content)
+}
+
+fn destroys(label: &'static str) -> impl Fn(&Command) -> bool {
+    move |command| matches!(command, Command::DestroySnapshot { snapshot } if snapshot.name().label().as_str() == label)
+}
+
+#[tokio::test]
+async fn what_is_overwritten_while_the_first_is_destroyed_is_kept_and_so_is_the_newest() {
+    let (world, execution, content) = overwritten_before(destroys("mine")).await;
     assert!(stale(&execution).contains("were written to backup/a"), "{execution:?}");
+    assert_eq!(world.target_labels().await, ["one", "more"]);
+    assert_ne!(content, world.target.content("backup/a@more").unwrap());
+}
+
+#[tokio::test]
+async fn what_is_overwritten_while_the_newest_is_destroyed_is_kept() {
+    let (world, execution, content) = overwritten_before(destroys("more")).await;
+    assert!(stale(&execution).contains("were written to backup/a"), "{execution:?}");
+    assert_eq!(world.target_labels().await, ["one"]);
+    assert_ne!(content, world.source.content("tank/a@one").unwrap());
+}
+
+#[tokio::test]
+async fn the_oldest_goes_first_and_the_newest_last() {
+    let world = diverged().await;
+    world.grow_target(&["most"]);
+    world.target.bookmark("backup/a@mine", "zfs-sync:1f:0a0b0c0d").unwrap();
+    let step = world.roll_back_step("one").await;
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&order);
+    let watch = move |command: &Command| {
+        match command {
+            Command::DestroySnapshot { snapshot } => {
+                seen.lock().unwrap().push(snapshot.name().label().to_string());
+            }
+            Command::DestroyBookmark { .. } => seen.lock().unwrap().push("bookmark".to_owned()),
+            Command::RollBack { .. } => seen.lock().unwrap().push("rollback".to_owned()),
+            _ => {}
+        }
+        false
+    };
+    world.target.faults().fail_next(watch, "");
+    world.succeed(&step).await;
+    assert_eq!(*order.lock().unwrap(), ["mine", "more", "bookmark", "most", "rollback"]);
 }
 
 #[tokio::test]
@@ -253,8 +343,7 @@ async fn a_snapshot_taken_while_destroying_is_kept() {
     let step = world.roll_back_step("one").await;
     let target = world.target.clone();
     let snapshot = move |command: &Command| {
-        if matches!(command, Command::DestroySnapshot { snapshot } if snapshot.name().label().as_str() == "mine")
-        {
+        if destroys("more")(command) {
             target.snapshot("backup/a@late").unwrap();
         }
         false
@@ -263,4 +352,21 @@ async fn a_snapshot_taken_while_destroying_is_kept() {
     let (execution, _) = world.execute(&step).await;
     assert!(stale(&execution).contains("@late was made meanwhile"), "{execution:?}");
     assert_eq!(world.target_labels().await, ["one", "late"]);
+}
+
+#[tokio::test]
+async fn a_snapshot_taken_while_the_first_is_destroyed_stops_it_before_the_newest_goes() {
+    let world = diverged().await;
+    let step = world.roll_back_step("one").await;
+    let target = world.target.clone();
+    let snapshot = move |command: &Command| {
+        if destroys("mine")(command) {
+            target.snapshot("backup/a@late").unwrap();
+        }
+        false
+    };
+    world.target.faults().fail_next(snapshot, "");
+    let (execution, _) = world.execute(&step).await;
+    assert!(stale(&execution).contains("@late was made meanwhile"), "{execution:?}");
+    assert_eq!(world.target_labels().await, ["one", "more", "late"]);
 }

@@ -126,7 +126,7 @@ impl Witness {
             decision.targets.contains(&step.target_system)
                 && kept.group.target_name(decision.home, &decision.dataset, step.target_system).as_ref()
                     == Ok(&step.target)
-                && step.action.destroys().iter().all(|lost| decision.may_destroy.contains(&lost.guid))
+                && step.action.destroys().iter().all(|lost| decision.gives_up(step.target_system, lost.guid))
         });
         let looked_at = self.systems.iter().map(|(id, known)| (*id, known.looked_at)).collect();
         Basis { by_person, looked_at }
@@ -196,11 +196,10 @@ impl Witness {
     }
 
     /// True when some group is about to destroy this copy.
-    fn is_doomed(&self, system: SystemId, guid: Guid) -> bool {
-        let decided = self.groups.iter().flat_map(|kept| &kept.decisions);
-        decided
-            .into_iter()
-            .any(|decision| decision.targets.contains(&system) && decision.may_destroy.contains(&guid))
+    pub(super) fn is_doomed(&self, system: SystemId, guid: Guid) -> bool {
+        let mut decided = self.groups.iter().flat_map(|kept| &kept.decisions);
+        decided.any(|decision| decision.gives_up(system, guid))
+            || self.unfinished().any(|transfer| transfer.destroys(system, guid))
     }
 
     /// Who in the whole fleet has what this group's policy might destroy.
@@ -358,6 +357,14 @@ fn same_when_planned_alone(input: &Input<'_>, whole: &Report) -> Result<(), Stri
     let count = datasets.len().max(1);
     let turn = usize::try_from(input.now.as_millisecond()).unwrap_or(0) % count;
     let Some(dataset) = datasets.into_iter().nth(turn) else { return Ok(()) };
+    // Where a replica may be renamed, the witness plans the whole group.
+    let renames = |row: &ReplicaReport| {
+        let step = row.step.as_ref();
+        step.is_some_and(|step| matches!(step.action, Action::FollowRename { .. }))
+    };
+    if whole.replicas.iter().any(|row| row.dataset == *dataset && renames(row)) {
+        return Ok(());
+    }
     let scope = BTreeSet::from([dataset.clone()]);
     let (_, alone) = plan::plan(&Input { scope: Some(&scope), ..*input });
     let brief = |row: &ReplicaReport| format!("{:?} {:?} {:?}", row.key(), (row.state, row.reason), row.step);

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use zfs_sync_api::v1::agent::{LeasedTransfer, Peer, TransferOutcome, TransferResult};
 use zfs_sync_core::{
     group::Strategy,
+    guid::Guid,
     ids::{SystemId, TransferId},
     name::DatasetName,
-    plan::{Action, MakeRoom, Step},
+    plan::{Action, Decision, MakeRoom, Step},
     time::Timestamp,
 };
 
-use super::{LEASE, Witness};
+use super::{Known, LEASE, Witness};
 use crate::simulation::wire::Answer;
 
 /// As the server waits.
@@ -59,6 +60,13 @@ pub(in crate::simulation) struct Transfer {
 
 fn later(now: Timestamp, milliseconds: i64) -> Timestamp {
     Timestamp::from_millisecond(now.as_millisecond() + milliseconds).expect("a history is short")
+}
+
+impl Transfer {
+    /// True when its step is to destroy this copy.
+    pub(super) fn destroys(&self, system: SystemId, guid: Guid) -> bool {
+        self.step.target_system == system && self.step.action.destroys().iter().any(|lost| lost.guid == guid)
+    }
 }
 
 impl Witness {
@@ -162,7 +170,7 @@ impl Witness {
             self.unfinished().filter(due).map(|transfer| transfer.id).take(max).collect();
         let mut leased = Vec::new();
         for id in due {
-            let wanted = self.transfer(id).is_some_and(|transfer| self.is_still_wanted(transfer));
+            let wanted = self.transfer(id).is_some_and(|transfer| self.is_still_wanted(transfer, now));
             let name =
                 |id: SystemId| self.systems.get(&id).map_or_else(String::new, |known| known.name.clone());
             let peer = self.transfer(id).and_then(|transfer| {
@@ -199,22 +207,22 @@ impl Witness {
             self.dirty.insert(group);
         }
         self.close_finished();
-        let report_now = self.systems.get(&system).is_some_and(super::Known::is_report_wanted);
+        let report_now = self.systems.get(&system).is_some_and(Known::is_report_wanted);
         (!leased.is_empty() || report_now).then_some(Answer::Lease { leased, report_now })
     }
 
     /// What makes room or destroys needs somebody's word for as long as it has not started. Groups do not change here.
-    fn is_still_wanted(&self, transfer: &Transfer) -> bool {
+    fn is_still_wanted(&self, transfer: &Transfer, now: Timestamp) -> bool {
         let Some(kept) = self.groups.get(transfer.group) else { return false };
         let (group, step) = (&kept.group, &transfer.step);
-        let meant = |decision: &&zfs_sync_core::plan::Decision| {
+        let meant = |decision: &&Decision| {
             decision.targets.contains(&step.target_system)
                 && group.target_name(decision.home, &decision.dataset, step.target_system).as_ref()
                     == Ok(&step.target)
         };
         let decision = kept.decisions.iter().find(meant);
         let listed = decision.is_some_and(|decision| {
-            step.action.destroys().iter().all(|lost| decision.may_destroy.contains(&lost.guid))
+            step.action.destroys().iter().all(|lost| decision.gives_up(step.target_system, lost.guid))
         });
         let policy = group.on_divergence.strategy();
         match &step.action {
@@ -224,12 +232,37 @@ impl Witness {
                 decision.is_some_and(|decision| decision.how != MakeRoom::RollBackOnly) || policy.is_some()
             }
             Action::RollBack { .. } => {
-                listed || group.allow_destroy && policy.is_some_and(Strategy::is_destructive)
+                listed
+                    || group.allow_destroy
+                        && policy.is_some_and(Strategy::is_destructive)
+                        && self.is_kept(step, now)
             }
             Action::DestroySnapshots { .. } => {
-                listed || group.allow_destroy && group.mirror_deletes.is_some()
+                listed || group.allow_destroy && group.mirror_deletes.is_some() && self.is_kept(step, now)
             }
         }
+    }
+
+    /// True when a system before this one keeps each snapshot that the step destroys, as the planner wants it.
+    fn is_kept(&self, step: &Step, now: Timestamp) -> bool {
+        let holds = |known: &Known, guid: Guid| {
+            known.inventory.datasets.values().any(|dataset| dataset.snapshot(guid).is_some())
+        };
+        step.action.destroys().iter().all(|lost| {
+            self.systems.range(..step.target_system).any(|(id, known)| {
+                known.is_fresh(now)
+                    && holds(known, lost.guid)
+                    && !self.is_doomed(*id, lost.guid)
+                    && !self.is_unconfirmed(*id, known, lost.guid)
+            })
+        })
+    }
+
+    /// True when a transfer that was to destroy the copy has ended and its system has not reported since.
+    fn is_unconfirmed(&self, system: SystemId, known: &Known, guid: Guid) -> bool {
+        let since = |transfer: &Transfer| transfer.generation > 0 && transfer.finished_at >= known.as_of;
+        let ended = |transfer: &&Transfer| transfer.state.is_finished() && transfer.destroys(system, guid);
+        self.transfers.iter().filter(ended).any(since)
     }
 
     pub(super) fn renew(&mut self, id: TransferId, generation: u64, now: Timestamp) -> bool {

@@ -49,7 +49,7 @@ pub(super) async fn run(context: &Context, client: &Client, arguments: &Resolve)
     if costs_something(&plan) && arguments.approve.is_none() {
         confirm(context, &plan, &conflict, arguments).await?;
     }
-    let answer = client.apply_plan(plan.id).await?;
+    let answer = plan::apply(client, &plan).await?;
     if is_table {
         context.printer.text(&plan::applied(&answer))?;
     } else {
@@ -84,8 +84,14 @@ fn approved(plan: Plan, conflict: &Conflict, arguments: &Resolve) -> Result<Plan
         word(&plan.strategy)
     );
     Err(Failure::new(ErrorCode::PlanNotApproved, detail)
+        .argument("--approve", "an approval is for one conflict and one strategy")
         .unchanged()
-        .fix(format!("zfs-sync plan show {}", plan.id)))
+        .fix(format!("zfs-sync plan show {}", plan.id))
+        .fix(format!(
+            "zfs-sync conflict resolve {} --strategy {} --dry-run",
+            quote(&replica(conflict)),
+            word(&arguments.strategy)
+        )))
 }
 
 /// Asks for the dataset's name; whoever can not be asked must have named the plan.
@@ -99,6 +105,7 @@ async fn confirm(
         let strategy = word(&plan.strategy);
         let name = replica(conflict);
         Failure::new(ErrorCode::PlanNotApproved, detail)
+            .argument("--approve", "the plan that was looked at is not named")
             .unchanged()
             .fix(format!("zfs-sync plan show {}", plan.id))
             .fix(format!(

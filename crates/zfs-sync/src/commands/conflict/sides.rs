@@ -84,7 +84,8 @@ fn rows(conflict: &Conflict, now: Timestamp) -> Vec<[String; 3]> {
         }
         None => "nothing".to_owned(),
     };
-    rows.push([String::new(), common, String::new()]);
+    let source_side = if conflict.common_is_bookmark { "only a bookmark" } else { "" };
+    rows.push([source_side.to_owned(), common, String::new()]);
     rows
 }
 

@@ -55,6 +55,24 @@ fn written_counts_since_the_newest_snapshot() {
 }
 
 #[test]
+fn what_is_overwritten_counts_as_written_and_the_dataset_refers_to_as_much_as_before() {
+    let (source, _) = pair();
+    let before = (row(&source, "tank/a").properties.referenced, source.content("tank/a").unwrap());
+    source.overwrite("tank/a", 4096).unwrap();
+    let properties = row(&source, "tank/a").properties;
+    assert_eq!((properties.written, properties.referenced), (4096, before.0));
+    assert_ne!(source.content("tank/a").unwrap(), before.1);
+    let since = Command::Get { dataset: "tank/a".parse().unwrap(), properties: vec!["written@one".into()] };
+    assert_eq!(run(&source, &since).unwrap(), "written@one\t4096\tlocal\n");
+    source.snapshot("tank/a@two").unwrap();
+    let two = &history(&source)[&"tank/a".parse().unwrap()].0[1];
+    assert_eq!(two.referenced, before.0);
+    source.rollback("tank/a@one").unwrap();
+    assert_eq!(source.content("tank/a").unwrap(), before.1);
+    assert_eq!(row(&source, "tank/a").properties.referenced, before.0);
+}
+
+#[test]
 fn a_held_snapshot_can_not_be_destroyed() {
     let (source, _) = pair();
     source.hold("keep", "tank/a@one").unwrap();

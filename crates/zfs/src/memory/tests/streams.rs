@@ -34,6 +34,18 @@ async fn a_package_brings_every_snapshot_between_with_the_targets_own_order() {
 }
 
 #[tokio::test]
+async fn what_was_overwritten_arrives_and_takes_the_place_of_what_was_there() {
+    let (source, target) = pair();
+    complete(&source, full("tank/a@one"), &target, first("backup/a")).await;
+    source.overwrite("tank/a", 150_000).unwrap();
+    source.snapshot("tank/a@two").unwrap();
+    complete(&source, incremental("tank/a@one", "tank/a@two"), &target, into("backup/a")).await;
+    assert!(same_content(&source, "tank/a@two", &target, "backup/a@two"));
+    let referenced = |host: &Host, name: &str| row(host, name).properties.referenced;
+    assert_eq!(referenced(&target, "backup/a"), referenced(&source, "tank/a"));
+}
+
+#[tokio::test]
 async fn a_volume_stays_a_volume_and_a_replica_can_be_sent_on() {
     let (source, target) = pair();
     source.create_dataset("tank/v", DatasetKind::Volume).unwrap();

@@ -1,0 +1,2 @@
+-- True: the newest reports came from a client that knows no GUIDs; its snapshots are matched by name and creation time.
+ALTER TABLE systems ADD COLUMN inventory_without_guids INTEGER NOT NULL DEFAULT FALSE;
