@@ -9,7 +9,7 @@
 //! # Failure modes
 //!
 //! The oldest goes first and the newest last, with our bookmarks before it: as long as it is there, `written` counts exactly what
-//! nobody approved ([`written`](super::written)), and is looked at right before it goes.
+//! nobody approved ([`super::written`]), and is looked at right before it goes.
 //!
 //! Dying before the newest goes leaves fewer snapshots than listed. The same step, carried out again, goes on: what is there must be
 //! part of the list. Dying between the newest and the rollback leaves a target whose approved content and whatever came later
