@@ -15,10 +15,14 @@ pub(crate) mod argv;
 mod doomed;
 mod own;
 mod quote;
+mod spoken;
+mod words;
 
 pub use doomed::{Doomed, Spared};
 pub use own::{NotOurs, OwnBookmark, OwnTag};
 pub use quote::quote;
+pub use spoken::{Spoken, read};
+pub use words::{NotOurLine, words};
 use zfs_sync_core::{
     guid::Guid,
     inventory::DatasetKind,
@@ -79,6 +83,13 @@ pub enum Command {
         /// Whose.
         snapshot: SnapshotName,
     },
+    /// `zfs holds -H [-p] SNAPSHOT…`: of as many as fit into one command.
+    HoldsOf {
+        /// Whose.
+        snapshots: Vec<SnapshotName>,
+        /// `-p`: since when in seconds since 1970 (OpenZFS 2.2), instead of a date for people.
+        exact: bool,
+    },
     /// `zfs hold TAG SNAPSHOT`.
     Hold {
         /// Begins with our prefix.
@@ -92,6 +103,13 @@ pub enum Command {
         tag: OwnTag,
         /// What is released.
         snapshot: SnapshotName,
+    },
+    /// `zfs release TAG SNAPSHOT…`: ZFS goes on after one that it can not release.
+    ReleaseAll {
+        /// Begins with our prefix.
+        tag: OwnTag,
+        /// What is released.
+        snapshots: Vec<SnapshotName>,
     },
     /// `zfs bookmark SNAPSHOT BOOKMARK`.
     Bookmark {
@@ -126,6 +144,11 @@ pub enum Command {
         /// Its name.
         dataset: DatasetName,
     },
+    /// `zfs create -u DATASET`: a parent for replicas where the user may set no property; not mounted.
+    CreateBare {
+        /// Its name.
+        dataset: DatasetName,
+    },
     /// `zfs rename OLD NEW`: sets a diverged replica aside, or follows a renamed source. Never `-f`.
     Rename {
         /// Present name.
@@ -148,6 +171,16 @@ pub enum Command {
     WatchEvents,
     /// `zpool list -Hp -o name,guid,size,allocated,free,health`.
     ListPools,
+    /// `zfs allow DATASET`: who may do what there.
+    ShowAllowed {
+        /// Where.
+        dataset: DatasetName,
+    },
+    /// `zfs get -Hp -s local,received -o name,property,value all DATASET…`: what somebody has set, also properties of other tools.
+    ListSet {
+        /// Of these alone; all when empty.
+        datasets: Vec<DatasetName>,
+    },
 }
 
 /// Which snapshots [`Command::ListDependents`] asks about.

@@ -4,8 +4,11 @@
 //! the in-memory ZFS ([`memory`]), which speaks the same text and the same errors, so that everything above runs unchanged on both.
 
 pub mod command;
+pub mod delegation;
 pub mod error;
 pub mod features;
+pub mod foreign;
+pub mod gate;
 pub mod inventory;
 pub mod memory;
 pub mod parse;

@@ -1,6 +1,7 @@
 //! Who executes commands: this machine, one over ssh, or the in-memory ZFS.
 
 mod local;
+mod privilege;
 mod process;
 #[cfg(test)]
 pub(crate) mod scripted;
@@ -13,6 +14,8 @@ use std::{
 
 use async_trait::async_trait;
 pub use local::LocalRunner;
+pub use privilege::{Privilege, PrivilegeError};
+pub(crate) use ssh::REMOTE_ENVIRONMENT;
 pub use ssh::{SshRunner, SshTarget, UserNameError};
 
 use crate::{command::Command, error::Error};

@@ -16,6 +16,9 @@ pub(crate) const POOL_COLUMNS: [&str; 6] = ["name", "guid", "size", "allocated",
 /// Columns of [`Command::Get`].
 pub(crate) const GET_COLUMNS: [&str; 3] = ["property", "value", "source"];
 
+/// Columns of [`Command::ListSet`].
+pub(crate) const SET_COLUMNS: [&str; 3] = ["name", "property", "value"];
+
 /// What a first receive into a file system leaves to the target: where it is mounted and shared, and how much it may hold.
 const NOT_RECEIVED: [&str; 7] =
     ["mountpoint", "sharenfs", "sharesmb", "quota", "refquota", "reservation", "refreservation"];
@@ -57,15 +60,20 @@ impl Command {
             | Self::ListDependents { .. }
             | Self::Get { .. }
             | Self::Holds { .. }
+            | Self::HoldsOf { .. }
             | Self::Hold { .. }
             | Self::Release { .. }
+            | Self::ReleaseAll { .. }
             | Self::Bookmark { .. }
             | Self::DestroyBookmark { .. }
             | Self::DestroySnapshot { .. }
             | Self::RollBack { .. }
             | Self::Snapshot { .. }
             | Self::CreatePlaceholder { .. }
+            | Self::CreateBare { .. }
             | Self::Rename { .. }
+            | Self::ShowAllowed { .. }
+            | Self::ListSet { .. }
             | Self::Send(_)
             | Self::Estimate(_)
             | Self::Receive(_)
@@ -111,6 +119,25 @@ impl Command {
                 words(&["get", "-Hp", "-o", &columns, &properties.join(","), dataset.as_str()])
             }
             Self::Holds { snapshot } => words(&["holds", "-H", &snapshot.to_string()]),
+            Self::HoldsOf { snapshots, exact } => {
+                let mut arguments = words(if *exact { &["holds", "-H", "-p"] } else { &["holds", "-H"] });
+                arguments.extend(snapshots.iter().map(ToString::to_string));
+                arguments
+            }
+            Self::ReleaseAll { tag, snapshots } => {
+                let mut arguments = words(&["release", tag.as_str()]);
+                arguments.extend(snapshots.iter().map(ToString::to_string));
+                arguments
+            }
+            Self::ShowAllowed { dataset } => words(&["allow", dataset.as_str()]),
+            Self::ListSet { datasets } => {
+                let columns = SET_COLUMNS.join(",");
+                let types = "filesystem,volume";
+                let mut arguments =
+                    words(&["get", "-Hp", "-t", types, "-s", "local,received", "-o", &columns, "all"]);
+                arguments.extend(datasets.iter().map(ToString::to_string));
+                arguments
+            }
             Self::Hold { tag, snapshot } => words(&["hold", tag.as_str(), &snapshot.to_string()]),
             Self::Release { tag, snapshot } => words(&["release", tag.as_str(), &snapshot.to_string()]),
             Self::Bookmark { snapshot, label } => {
@@ -127,6 +154,7 @@ impl Command {
             Self::CreatePlaceholder { dataset } => {
                 words(&["create", "-o", "canmount=off", "-o", "readonly=on", dataset.as_str()])
             }
+            Self::CreateBare { dataset } => words(&["create", "-u", dataset.as_str()]),
             Self::Rename { from, to } => words(&["rename", from.as_str(), to.as_str()]),
             Self::Send(send) => {
                 let mut arguments = words(&["send"]);
@@ -164,18 +192,23 @@ impl Command {
             | Self::ListDependents { .. }
             | Self::Get { .. }
             | Self::Holds { .. }
+            | Self::HoldsOf { .. }
+            | Self::ShowAllowed { .. }
+            | Self::ListSet { .. }
             | Self::Send(_)
             | Self::Estimate(_)
             | Self::WatchEvents
             | Self::ListPools => true,
             Self::Hold { .. }
             | Self::Release { .. }
+            | Self::ReleaseAll { .. }
             | Self::Bookmark { .. }
             | Self::DestroyBookmark { .. }
             | Self::DestroySnapshot { .. }
             | Self::RollBack { .. }
             | Self::Snapshot { .. }
             | Self::CreatePlaceholder { .. }
+            | Self::CreateBare { .. }
             | Self::Rename { .. }
             | Self::Receive(_)
             | Self::AbortReceive { .. } => false,
@@ -301,6 +334,23 @@ mod tests {
         "zfs release zfs-sync:x tank@a"
     )]
     #[case(
+        Command::HoldsOf { snapshots: vec![snapshot("tank@a"), snapshot("tank@b")], exact: true },
+        "zfs holds -H -p tank@a tank@b"
+    )]
+    #[case(Command::HoldsOf { snapshots: vec![snapshot("tank@a")], exact: false }, "zfs holds -H tank@a")]
+    #[case(
+        Command::ReleaseAll {
+            tag: OwnTag::new("zfs-sync:x").unwrap(),
+            snapshots: vec![snapshot("tank@a"), snapshot("tank/b c@d")],
+        },
+        "zfs release zfs-sync:x tank@a 'tank/b c@d'"
+    )]
+    #[case(Command::ShowAllowed { dataset: dataset("tank/a") }, "zfs allow tank/a")]
+    #[case(
+        Command::ListSet { datasets: vec![dataset("tank/a")] },
+        "zfs get -Hp -t filesystem,volume -s local,received -o name,property,value all tank/a"
+    )]
+    #[case(
         Command::Bookmark { snapshot: snapshot("tank/a@one"), label: "zfs-sync:1:2".parse().unwrap() },
         "zfs bookmark tank/a@one 'tank/a#zfs-sync:1:2'"
     )]
@@ -316,6 +366,7 @@ mod tests {
         Command::CreatePlaceholder { dataset: dataset("backup/nas1") },
         "zfs create -o canmount=off -o readonly=on backup/nas1"
     )]
+    #[case(Command::CreateBare { dataset: dataset("backup/nas1") }, "zfs create -u backup/nas1")]
     #[case(Command::Rename { from: dataset("a/b"), to: dataset("a/c") }, "zfs rename a/b a/c")]
     #[case(
         Command::Send(SendCommand::Full { to: snapshot("tank/a@one"), raw: false }),
@@ -375,6 +426,7 @@ mod tests {
     #[case(Command::ListPools, "zpool list -Hp -o name,guid,size,allocated,free,health")]
     fn every_command_has_its_line(#[case] command: Command, #[case] line: &str) {
         assert_eq!(command.display_line(), line);
+        check_that_it_is_read_back(&command, line);
         if !matches!(command, Command::WatchEvents) {
             let forbidden = ["-F", "-R", "-f"];
             assert!(!command.arguments().iter().any(|argument| forbidden.contains(&argument.as_str())));
@@ -385,6 +437,18 @@ mod tests {
         if ["destroy", "rollback"].contains(&command.arguments()[0].as_str()) {
             assert_eq!(command.arguments().len(), 2, "the verb and one name, no option");
             assert!(command.arguments()[1].contains(['@', '#']), "never a dataset");
+        }
+    }
+
+    /// What is for people and doctors alone is never asked for from afar.
+    fn check_that_it_is_read_back(command: &Command, line: &str) {
+        match (command, read(line)) {
+            (Command::ShowAllowed { .. } | Command::ListSet { .. }, read) => assert!(read.is_err()),
+            (Command::DestroySnapshot { snapshot }, read) => {
+                assert_eq!(read, Ok(Spoken::DestroySnapshot(snapshot.name().clone())));
+            }
+            (_, Ok(Spoken::Command(read))) => assert_eq!(read.arguments(), command.arguments()),
+            (_, other) => panic!("{line}: {other:?}"),
         }
     }
 

@@ -31,6 +31,15 @@ const RULES: &[Rule] = &[
     (&["banner exchange"], Kind::SshUnreachable),
     (&["Timeout, server", "not responding"], Kind::SshUnreachable),
     (&["client_loop: send disconnect"], Kind::SshUnreachable),
+    // No right to run it: refused by our own gate, by sudo, by doas.
+    (&["E_GATE_REFUSED"], Kind::Permission),
+    (&["sudo: ", "password is required"], Kind::Permission),
+    (&["sudo: ", "terminal is required"], Kind::Permission),
+    (&["is not in the sudoers file"], Kind::Permission),
+    (&["is not allowed to execute", "as root"], Kind::Permission),
+    (&["doas: "], Kind::Permission),
+    (&["env: ", "sudo", "No such file or directory"], Kind::Permission),
+    (&["env: ", "doas", "No such file or directory"], Kind::Permission),
     // No zfs here.
     (&["zfs: command not found"], Kind::ZfsNotFound),
     (&["zpool: command not found"], Kind::ZfsNotFound),
@@ -196,6 +205,11 @@ mod tests {
         Kind::StreamCut
     )]
     #[case("cannot receive new filesystem stream: incomplete stream\n", Kind::StreamCut)]
+    #[case("zfs-sync: E_GATE_REFUSED: this key may not do that\n", Kind::Permission)]
+    #[case("sudo: a password is required\n", Kind::Permission)]
+    #[case("doas: Operation not permitted\n", Kind::Permission)]
+    #[case("env: 'doas': No such file or directory\n", Kind::Permission)]
+    #[case("env: \u{2018}sudo\u{2019}: No such file or directory\n", Kind::Permission)]
     #[case("cannot receive: failed to read from stream\n", Kind::StreamCut)]
     #[case("cannot receive: invalid stream (bad magic number)\n", Kind::StreamInvalid)]
     #[case("cannot receive incremental stream: invalid backup stream\n", Kind::StreamInvalid)]

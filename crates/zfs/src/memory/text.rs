@@ -166,15 +166,46 @@ impl State {
     }
 
     pub(super) fn holds(&self, name: &SnapshotName) -> Result<String, Refusal> {
-        let (_, snapshot) = self.snapshot(name).map_err(|mut missing| {
-            missing.stderr += "no datasets available\n";
-            missing
-        })?;
-        let lines = snapshot.holds.iter().map(|(tag, since)| {
-            let since = Timestamp::from_second(*since).unwrap_or_default();
-            format!("{name}\t{tag}\t{}\n", since.strftime("%a %b %e %H:%M %Y"))
-        });
-        Ok(lines.collect())
+        self.holds_of(std::slice::from_ref(name), false)
+    }
+
+    /// Where a snapshot is missing, `zfs` prints the others and fails; nobody hears here what a failed command printed.
+    pub(super) fn holds_of(&self, names: &[SnapshotName], exact: bool) -> Result<String, Refusal> {
+        if exact && !self.knows_snapshots_changed() {
+            return Err(Refusal { stderr: "invalid option 'p'\n".to_owned(), code: 2 });
+        }
+        let mut text = String::new();
+        for name in names {
+            let (_, snapshot) = self.snapshot(name).map_err(|mut missing| {
+                missing.stderr += "no datasets available\n";
+                missing
+            })?;
+            for (tag, since) in &snapshot.holds {
+                let time = Timestamp::from_second(*since).unwrap_or_default();
+                let since =
+                    if exact { since.to_string() } else { time.strftime("%a %b %e %H:%M %Y").to_string() };
+                text += &format!("{name}\t{tag}\t{since}\n");
+            }
+        }
+        Ok(text)
+    }
+
+    /// Of what this ZFS knows, only `readonly` and `canmount` are ever set.
+    pub(super) fn list_set(&self, names: &[DatasetName]) -> Result<String, Refusal> {
+        if let Some(missing) = names.iter().find_map(|name| self.dataset(name).err()) {
+            return Err(missing);
+        }
+        let asked = self.datasets.iter().filter(|(name, _)| names.is_empty() || names.contains(name));
+        let mut text = String::new();
+        for (name, dataset) in asked {
+            for property in ["readonly", "canmount"] {
+                let found = self.property(name, dataset, 0, property);
+                if let Some(Property { value, source: "local" }) = found {
+                    text += &format!("{name}\t{property}\t{value}\n");
+                }
+            }
+        }
+        Ok(text)
     }
 
     pub(super) fn version_text(&self) -> String {

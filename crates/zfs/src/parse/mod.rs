@@ -4,6 +4,7 @@
 //! receive, is left out and logged: it must never stop an inventory. A line that lacks its columns does stop it, because then nothing
 //! on it can be trusted.
 
+mod allowed;
 mod datasets;
 mod dependents;
 mod estimate;
@@ -13,8 +14,10 @@ mod holds;
 mod nvlist;
 mod pools;
 pub mod resume_token;
+mod set;
 mod version;
 
+pub use allowed::{Allowed, Who, allowed};
 pub use datasets::{DatasetRow, datasets};
 pub use dependents::{SnapshotDependents, dependents};
 pub use estimate::estimate;
@@ -22,6 +25,7 @@ pub use get::{Property, properties};
 pub use history::{History, history};
 pub use holds::{Hold, holds};
 pub use pools::{Pool, pools};
+pub use set::{SetProperty, set_properties};
 pub use version::{Versions, versions};
 
 /// What is wrong with an output, and on which line.

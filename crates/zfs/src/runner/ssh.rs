@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use zfs_sync_core::name::HostName;
 
 use super::{
-    Output, Runner, Stage,
+    Output, Privilege, Runner, Stage,
     local::{search_path, start_error, stdio},
     process::Invocation,
 };
@@ -27,7 +27,7 @@ use crate::{
 
 /// The remote shell may be any: no assignment before the command (csh has none), and braces around the variable (csh takes a colon
 /// after a bare one for a modifier).
-const REMOTE_ENVIRONMENT: &str = r#"env LC_ALL=C "PATH=${PATH}:/usr/sbin:/sbin:/usr/local/sbin""#;
+pub(crate) const REMOTE_ENVIRONMENT: &str = r#"env LC_ALL=C "PATH=${PATH}:/usr/sbin:/sbin:/usr/local/sbin""#;
 
 /// What a path of a unix socket may have at most (`sun_path` has 104 to 108 bytes), less the suffix ssh adds while it binds.
 const MAX_SOCKET_PATH: usize = 85;
@@ -48,6 +48,8 @@ pub struct SshTarget {
     pub identity: Option<PathBuf>,
     /// More options as `-o` takes them: `UserKnownHostsFile=/etc/zfs-sync/known_hosts`. From whoever configures this machine, never from the wire.
     pub options: Vec<String>,
+    /// What `zfs` is run through over there.
+    pub privilege: Privilege,
 }
 
 impl SshTarget {
@@ -59,7 +61,7 @@ impl SshTarget {
                 return Err(UserNameError(user.chars().take(64).collect()));
             }
         }
-        Ok(Self { host, user, port: None, identity: None, options: Vec::new() })
+        Ok(Self { host, user, port: None, identity: None, options: Vec::new(), privilege: Privilege::Own })
     }
 
     /// The host.
@@ -160,7 +162,8 @@ impl SshRunner {
             arguments.extend(["-i".into(), identity.into()]);
         }
         arguments.extend(["--".into(), self.target.host.as_str().into()]);
-        arguments.push(format!("{REMOTE_ENVIRONMENT} {}", command.display_line()).into());
+        let line = self.target.privilege.line(&command.display_line());
+        arguments.push(format!("{REMOTE_ENVIRONMENT} {line}").into());
         self.ssh(arguments)
     }
 }
@@ -286,6 +289,16 @@ mod tests {
             r#"env LC_ALL=C "PATH=${PATH}:/usr/sbin:/sbin:/usr/local/sbin" zfs holds -H 'tank/a b@x'"#,
         ];
         assert_eq!(arguments, expected);
+    }
+
+    #[test]
+    fn sudo_stands_right_before_the_command() {
+        let directory = tempfile::tempdir().unwrap();
+        let target = SshTarget { privilege: Privilege::Sudo, ..target() };
+        let runner = SshRunner::new(target, &directory.path().join("ssh")).unwrap();
+        let arguments = runner.invocation(&Command::Version, Connection::Own).arguments;
+        let line = format!("{REMOTE_ENVIRONMENT} sudo -n zfs version");
+        assert_eq!(arguments.last().and_then(|line| line.to_str()), Some(line.as_str()));
     }
 
     #[test]
