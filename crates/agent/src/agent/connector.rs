@@ -10,7 +10,7 @@ use std::{
 use camino::{Utf8Path, Utf8PathBuf};
 use zfs_sync_api::{codes::ErrorCode, v1::agent::Peer};
 use zfs_sync_core::name::HostName;
-use zfs_sync_zfs::runner::{Runner, SshRunner, SshTarget};
+use zfs_sync_zfs::runner::{Privilege, Runner, SshRunner, SshTarget};
 
 /// A directory for sockets: their whole path has at most 104 to 108 bytes, and ssh adds to the name we give.
 const LONGEST_CONTROL_DIR: usize = 60;
@@ -40,6 +40,10 @@ pub struct SshOptions {
     pub identity: Option<PathBuf>,
     /// Options as `ssh -o` takes them.
     pub options: Vec<String>,
+    /// What `zfs` is run through on other systems.
+    pub privilege: Privilege,
+    /// The same for single systems, by their host name in the fleet.
+    pub privileges: BTreeMap<String, Privilege>,
 }
 
 /// Reaches peers by the system's ssh, one shared connection each.
@@ -79,6 +83,8 @@ impl SshConnector {
         target.port = (peer.ssh_port != 22).then_some(peer.ssh_port);
         target.identity.clone_from(&self.options.identity);
         target.options.clone_from(&self.options.options);
+        let own = self.options.privileges.get(&peer.hostname);
+        target.privilege = own.copied().unwrap_or(self.options.privilege);
         let runner = SshRunner::new(target, self.control_dir.as_std_path());
         let reason = |error: io::Error| format!("could not prepare {}: {error}", self.control_dir);
         Ok(Arc::new(runner.map_err(|error| refused(ErrorCode::ConfigInvalid, reason(error)))?))

@@ -7,7 +7,7 @@ use zfs_sync_core::{
     guid::Guid,
     inventory::{Dataset, PartialReceive},
     name::DatasetName,
-    plan::{Base, Point, Send},
+    plan::{Base, Point, Send, Warning},
     size::ByteCount,
 };
 use zfs_sync_zfs::{
@@ -156,10 +156,25 @@ async fn create_parents(run: &Run<'_>, parents: &[DatasetName]) -> Result<(), Fa
         match run.run(Side::Target, Command::CreatePlaceholder { dataset: dataset.clone() }).await {
             Ok(()) => {}
             Err(error) if error.kind == Kind::AlreadyExists => {}
+            // Without `canmount` or `readonly` it is not created at all. It holds no data: what must be read-only is received below it.
+            Err(error) if error.kind == Kind::Permission => create_bare(run, dataset).await?,
             Err(error) => return Err(Failure::command(&format!("create {dataset}"), &error)),
         }
     }
     Ok(())
+}
+
+async fn create_bare(run: &Run<'_>, dataset: &DatasetName) -> Result<(), Failure> {
+    match run.run(Side::Target, Command::CreateBare { dataset: dataset.clone() }).await {
+        Ok(()) => {
+            let (code, host) = (Warning::PermissionPlaceholder, run.sides.target.host());
+            run.watcher
+                .warn(&format!("{code}: {dataset} on {host} has not got canmount=off and readonly=on"));
+            Ok(())
+        }
+        Err(error) if error.kind == Kind::AlreadyExists => Ok(()),
+        Err(error) => Err(Failure::command(&format!("create {dataset}"), &error)),
+    }
 }
 
 fn send_command(

@@ -3,6 +3,7 @@
 mod as_clone;
 mod bookkeeping;
 mod crash;
+mod delegated;
 mod destroy;
 mod exits;
 mod fenced;
