@@ -128,6 +128,8 @@ error_codes! {
     SnapshotHasClones = "E_SNAPSHOT_HAS_CLONES", 409, 5, false, "Datasets were cloned from the snapshot";
     RollbackNewer = "E_ROLLBACK_NEWER", 409, 5, false, "Something newer stands in the way of going back";
     ZfsPermission = "E_ZFS_PERMISSION", 403, 1, false, "The user may not do this with zfs";
+    GateRefused = "E_GATE_REFUSED", 403, 1, false, "The restricted ssh key may not run that";
+    HoldNeeded = "E_HOLD_NEEDED", 409, 10, false, "What was named is needed, or nobody can tell";
     PoolUnavailable = "E_POOL_UNAVAILABLE", 503, 1, true, "The pool is suspended or not imported";
     ZfsNotFound = "E_ZFS_NOT_FOUND", 500, 1, false, "zfs is not installed there";
     ZfsUnsupported = "E_ZFS_UNSUPPORTED", 409, 1, false, "This version of ZFS does not know that";

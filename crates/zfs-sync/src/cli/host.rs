@@ -5,7 +5,10 @@ use std::{net::SocketAddr, time::Duration};
 use camino::Utf8PathBuf;
 use clap::{Args, Subcommand};
 
-use super::duration;
+use zfs_sync_core::name::DatasetName;
+use zfs_sync_zfs::runner::{Privilege, PrivilegeError};
+
+use super::{duration, operate::SshArgs};
 
 /// `server`.
 #[derive(Debug, Args)]
@@ -94,6 +97,20 @@ pub(crate) struct AgentRun {
     /// Option of ssh for all connections to other systems; may be repeated
     #[arg(long = "ssh-option", value_name = "KEY=VALUE")]
     pub(crate) ssh_options: Vec<String>,
+    /// What zfs is run through here: none, sudo or doas (never asks for a password)
+    #[arg(long, env = "ZFS_SYNC_PRIVILEGE", value_name = "PROGRAM", default_value_t = Privilege::Own)]
+    pub(crate) privilege: Privilege,
+    /// What zfs is run through on other systems, or on one of them; may be repeated
+    #[arg(long, value_parser = peer_privilege, value_name = "[SYSTEM=]PROGRAM")]
+    pub(crate) peer_privilege: Vec<(Option<String>, Privilege)>,
+}
+
+/// `sudo` for all, or `nas2=sudo` for one.
+fn peer_privilege(text: &str) -> Result<(Option<String>, Privilege), PrivilegeError> {
+    match text.rsplit_once('=') {
+        Some((system, program)) => Ok((Some(system.to_owned()), program.parse()?)),
+        None => Ok((None, text.parse()?)),
+    }
 }
 
 /// `replicate`.
@@ -131,14 +148,44 @@ pub(crate) struct ReplicateArgs {
     /// Option of ssh, as in `ssh -o`; may be repeated
     #[arg(long = "ssh-option", value_name = "KEY=VALUE")]
     pub(crate) ssh_options: Vec<String>,
+    /// Run zfs through sudo on both hosts
+    #[arg(long, conflicts_with_all = ["source_privilege", "target_privilege"])]
+    pub(crate) sudo: bool,
+    /// What zfs is run through on the source's host: none, sudo or doas
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) source_privilege: Option<Privilege>,
+    /// What zfs is run through on the target's host: none, sudo or doas
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) target_privilege: Option<Privilege>,
 }
 
 /// `doctor`.
 #[derive(Debug, Args)]
+#[command(before_help = "\
+Examples:
+  zfs-sync doctor
+  zfs-sync doctor --user repl --source tank/media       what user repl lacks to send it
+  zfs-sync doctor --user repl --target backup/nas1      … to receive below it
+  zfs-sync doctor --peer repl@nas2 --target backup/nas1
+  zfs-sync doctor --privilege sudo                      the lines that sudo needs")]
 pub(crate) struct DoctorArgs {
     /// Folder of this host's agent
     #[arg(long, env = "ZFS_SYNC_AGENT_DIR", value_name = "DIR")]
     pub(crate) data_dir: Option<Utf8PathBuf>,
+    /// Check another host, reached by ssh, and the way to it; may be repeated
+    #[arg(long = "peer", value_name = "[USER@]HOST")]
+    pub(crate) peers: Vec<String>,
+    /// Who replicates here; whoever runs this when not said
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    /// A dataset that is sent; may be repeated. With a key for the witness its groups are looked at, too
+    #[arg(long = "source", value_name = "DATASET")]
+    pub(crate) sources: Vec<DatasetName>,
+    /// A dataset that is received into; may be repeated
+    #[arg(long = "target", value_name = "DATASET")]
+    pub(crate) targets: Vec<DatasetName>,
+    #[command(flatten)]
+    pub(crate) ssh: SshArgs,
 }
 
 /// `demo`.

@@ -32,6 +32,7 @@ use zfs_sync_core::{
         plan,
     },
 };
+use zfs_sync_zfs::runner::Privilege;
 
 use self::{
     endpoint::Endpoint,
@@ -72,10 +73,22 @@ pub(super) async fn run(context: &Context, arguments: &ReplicateArgs) -> Result<
         let detail = format!("{} and {} lie within each other on one host", source.dataset, target.dataset);
         return Err(Failure::new(ErrorCode::MappingCollision, detail).unchanged());
     }
+    let all = if arguments.sudo { Privilege::Sudo } else { Privilege::Own };
+    let through = |privilege: Option<Privilege>| privilege.unwrap_or(all);
     let hosts = async {
         tokio::try_join!(
-            Host::reach(&source, arguments.ssh_port_source, &arguments.ssh_options),
-            Host::reach(&target, arguments.ssh_port_target, &arguments.ssh_options),
+            Host::reach(
+                &source,
+                arguments.ssh_port_source,
+                &arguments.ssh_options,
+                through(arguments.source_privilege)
+            ),
+            Host::reach(
+                &target,
+                arguments.ssh_port_target,
+                &arguments.ssh_options,
+                through(arguments.target_privilege)
+            ),
         )
     };
     let (source_host, target_host) = tokio::select! {
@@ -98,6 +111,11 @@ pub(super) async fn run(context: &Context, arguments: &ReplicateArgs) -> Result<
         }
     };
     if interrupted.is_cancelled() { result.map(|_| Exit::Interrupted) } else { result }
+}
+
+/// What this host is called in the holds of `replicate` when it is the target.
+pub(super) fn this_host_as_target() -> zfs_sync_core::ids::SystemId {
+    endpoint::system_id(None, "target")
 }
 
 /// The policy of one replication by hand. Its ids follow from the hosts, so that holds and bookmarks are found again next time.

@@ -1,19 +1,22 @@
 //! One of the two hosts: how it is reached, and what it has.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use zfs_sync_api::codes::ErrorCode;
 use zfs_sync_core::{inventory::Inventory, name::DatasetName};
 use zfs_sync_zfs::{
     command::Scope,
-    error::{Error, Kind},
+    error::Kind,
     features::Features,
     inventory,
-    runner::{LocalRunner, Runner, SshRunner, SshTarget},
+    runner::{LocalRunner, Privilege, Runner, SshRunner, SshTarget},
 };
 
-use super::endpoint::Endpoint;
+use super::{
+    super::reach::{self, failed},
+    endpoint::Endpoint,
+};
 use crate::failure::Failure;
 
 #[derive(Debug)]
@@ -28,15 +31,17 @@ impl Host {
         endpoint: &Endpoint,
         port: Option<u16>,
         options: &[String],
+        privilege: Privilege,
     ) -> Result<Self, Failure> {
         let runner: Arc<dyn Runner> = match &endpoint.host {
-            None => Arc::new(LocalRunner::new()),
+            None => Arc::new(LocalRunner::new().through(privilege)),
             Some(host) => {
                 let mut target = SshTarget::new(host.clone(), endpoint.user.clone())
                     .map_err(|error| Failure::new(ErrorCode::ValueInvalid, error.to_string()).unchanged())?;
                 target.port = port;
                 target.options = options.to_vec();
-                let runner = SshRunner::new(target, &control_dir()).map_err(|error| {
+                target.privilege = privilege;
+                let runner = SshRunner::new(target, &reach::control_dir()).map_err(|error| {
                     Failure::new(ErrorCode::Internal, "no folder for ssh's connections can be made")
                         .cause(&error)
                         .unchanged()
@@ -102,18 +107,4 @@ impl Host {
         let datasets = datasets.into_iter().map(|found| (found.name.clone(), found)).collect();
         Ok(Inventory { datasets, ..Inventory::empty(now) })
     }
-}
-
-/// Sockets of shared ssh connections; short, because a socket's path must be.
-fn control_dir() -> PathBuf {
-    let user = rustix::process::geteuid().as_raw();
-    std::env::temp_dir().join(format!("zfs-sync-{user}"))
-}
-
-fn failed(error: &Error) -> Failure {
-    let said = error.stderr.trim().to_owned();
-    let failure =
-        Failure::from_code(error.code(), format!("`{}` on {} {}", error.command, error.host, error.status))
-            .unchanged();
-    if said.is_empty() { failure } else { failure.context("said", said) }
 }
