@@ -185,7 +185,7 @@ mod tests {
         let nas3 = root.join("nas3");
         remote().write(&nas3).unwrap();
         fs::create_dir(root.join("other")).unwrap();
-        assert_eq!(Remote::folders(&root).unwrap(), [nas3.clone()]);
+        assert_eq!(Remote::folders(&root).unwrap(), std::slice::from_ref(&nas3));
         assert_eq!(Remote::read(&nas3).unwrap(), remote());
         let runner = remote().runner(&nas3, root.join("ssh").as_std_path()).unwrap();
         assert_eq!(runner.host(), "repl@10.0.0.7");

@@ -44,7 +44,7 @@ impl Evidence {
         match self.replicas.get_mut(receiver) {
             None => drop(self.replicas.insert(receiver.to_owned(), new)),
             Some(known) if weight(&new.knowledge) > weight(&known.knowledge) => {
-                known.knowledge = new.knowledge
+                known.knowledge = new.knowledge;
             }
             Some(_) => {}
         }

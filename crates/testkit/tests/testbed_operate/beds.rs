@@ -51,7 +51,7 @@ impl Beds {
         for machine in testbed.machines() {
             machine.create_pool("tank")?;
             // Users who log in to each other as root does.
-            for user in ["repl", "operator"] {
+            for user in ["repl", "deputy"] {
                 machine.ok(&format!(
                     "useradd --create-home --shell /bin/bash {user} && cp -a /root/.ssh /home/{user}/ && chown -R {user}: /home/{user}/.ssh"
                 ))?;

@@ -103,15 +103,15 @@ fn through_sudo_with_the_line_that_doctor_prints() -> Result<()> {
     let beds = beds();
     beds.make_dataset("nas1", "tank/sudo")?;
     let nas1 = beds.machine("nas1");
-    let line = as_user("operator", "zfs-sync replicate --sudo tank/sudo operator@nas2:tank/sudo-copy");
+    let line = as_user("deputy", "zfs-sync replicate --sudo tank/sudo deputy@nas2:tank/sudo-copy");
     let refused = nas1.run(&line)?;
     ensure!(refused.status != 0 && refused.stderr.contains("E_ZFS_PERMISSION"), "{refused:?}");
     for name in ["nas1", "nas2"] {
-        let fixes = beds.apply_fixes(name, "--user operator --privilege sudo", "zfs.privilege")?;
+        let fixes = beds.apply_fixes(name, "--user deputy --privilege sudo", "zfs.privilege")?;
         // Root needs no line, so doctor is asked as the user.
         if fixes.is_empty() {
             let asked =
-                beds.machine(name).run(&as_user("operator", "zfs-sync doctor --privilege sudo -o json"))?;
+                beds.machine(name).run(&as_user("deputy", "zfs-sync doctor --privilege sudo -o json"))?;
             let answer: Value = serde_json::from_str(&asked.stdout)?;
             let fix = answer["items"]
                 .as_array()
@@ -125,7 +125,7 @@ fn through_sudo_with_the_line_that_doctor_prints() -> Result<()> {
     }
     nas1.ok(&line)?;
     beds.wait_for_same(("nas1", "tank/sudo"), ("nas2", "tank/sudo-copy"))?;
-    let other = nas1.run(&as_user("operator", "sudo -n id"))?;
+    let other = nas1.run(&as_user("deputy", "sudo -n id"))?;
     ensure!(other.status != 0, "sudo is limited to zfs and zpool");
     Ok(())
 }

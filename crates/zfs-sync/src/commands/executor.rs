@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use zfs_sync_agent::{
-    agent::{Agent, Connector, Options, SshConnector, SshOptions},
+    agent::{Agent, AgentHandle, Connector, Options, SshConnector, SshOptions},
     identity::{self, EnrollOptions},
     remote::{RelayConnector, Remote, RemoteError},
 };
@@ -176,7 +176,7 @@ async fn run_all(context: &Context, arguments: &ExecutorRun) -> Result<Exit, Fai
         agents.push(started);
     }
     tell_manager(&sd_notify::NotifyState::Ready);
-    let all = async { drop(join_all(agents.iter().map(|agent| agent.wait())).await) };
+    let all = async { drop(join_all(agents.iter().map(AgentHandle::wait)).await) };
     match signals.supervise(all, &shutdown).await {
         Some(()) => Ok(Exit::Done),
         None => Ok(Exit::Interrupted),

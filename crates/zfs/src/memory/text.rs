@@ -1,6 +1,6 @@
 //! What the commands that only look print, column for column as `zfs -Hp` does.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt::Write as _};
 
 use zfs_sync_core::{inventory::DatasetKind, name::DatasetName, name::SnapshotName, time::Timestamp};
 
@@ -184,7 +184,7 @@ impl State {
                 let time = Timestamp::from_second(*since).unwrap_or_default();
                 let since =
                     if exact { since.to_string() } else { time.strftime("%a %b %e %H:%M %Y").to_string() };
-                text += &format!("{name}\t{tag}\t{since}\n");
+                let _ = writeln!(text, "{name}\t{tag}\t{since}");
             }
         }
         Ok(text)
@@ -201,7 +201,7 @@ impl State {
             for property in ["readonly", "canmount"] {
                 let found = self.property(name, dataset, 0, property);
                 if let Some(Property { value, source: "local" }) = found {
-                    text += &format!("{name}\t{property}\t{value}\n");
+                    let _ = writeln!(text, "{name}\t{property}\t{value}");
                 }
             }
         }
