@@ -63,7 +63,8 @@ impl Planner {
     ) -> Answer<()> {
         // First, so that what is reported while this pass looks is seen by the next one.
         let changed = state.store.changed_datasets(MOST_CHANGES).await?;
-        let sweeps = self.is_sweep_due(state);
+        let told = !changed.is_empty() || !whole.is_empty() || !targets.is_empty();
+        let sweeps = !told || self.is_sweep_due(state);
         let (mut fleet, groups) = if sweeps {
             (Fleet::load(state).await?, state.store.groups().await?)
         } else {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use zfs_sync_core::{
-    group::{GroupMode, SyncGroup},
+    group::{GroupMode, Strategy, SyncGroup},
     ids::SystemId,
     name::DatasetName,
     plan::{Protection, Reason, Receiver, ReplicaReport, ReplicaState},
@@ -137,8 +137,10 @@ fn judge(simulation: &Simulation, group: usize, row: &ReplicaReport) -> Result<(
 /// The base of the next stream is held on the target, and some sender has its bookmark. Where people have taken holds away, gone back or
 /// renamed, the next transfer sees to it.
 fn protected(simulation: &Simulation, group: usize, row: &ReplicaReport, what: &str) -> Result<(), Broken> {
-    let members = &simulation.witness.groups[group].group.members;
-    if members.iter().any(|member| simulation.meddled.contains(member)) {
+    let SyncGroup { members, mode, on_divergence, .. } = &simulation.witness.groups[group].group;
+    // Where who is followed may change, the target may have made its newest snapshot itself.
+    let turns = *mode == GroupMode::Mesh || on_divergence.strategy().is_some_and(Strategy::chooses);
+    if turns || members.iter().any(|member| simulation.meddled.contains(member)) {
         return Ok(());
     }
     let datasets = |system: SystemId| simulation.host(system).census().into_iter();
