@@ -13,6 +13,7 @@ pub mod name;
 pub mod pattern;
 pub mod plan;
 pub mod retention;
+pub mod retry;
 pub mod size;
 pub mod time;
 pub mod whatif;

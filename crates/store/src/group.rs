@@ -80,6 +80,11 @@ impl Store {
         dispatch!(self, groups::groups_of_system(system))
     }
 
+    /// The groups that at least one of these systems is in.
+    pub async fn groups_of_systems(&self, systems: &[SystemId]) -> Result<Vec<GroupRow>> {
+        dispatch!(self, groups::groups_of_systems(systems))
+    }
+
     /// Replaces a group's definition; errors as [`Self::insert_group`], and [`crate::Error::NotFound`] when there is none.
     pub async fn update_group(
         &self,

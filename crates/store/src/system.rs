@@ -125,6 +125,11 @@ impl Store {
         dispatch!(self, systems::system(id))
     }
 
+    /// Those of these systems that there are.
+    pub async fn systems_by_id(&self, ids: &[SystemId]) -> Result<Vec<SystemRow>> {
+        dispatch!(self, systems::systems_by_id(ids))
+    }
+
     /// The host with this name.
     pub async fn system_by_hostname(&self, hostname: &str) -> Result<Option<SystemRow>> {
         dispatch!(self, systems::system_by_hostname(hostname))

@@ -226,6 +226,8 @@ pub struct ParkedReplica {
     pub target: DatasetName,
     /// That transfer.
     pub transfer: TransferId,
+    /// What it was about to do.
+    pub step: Step,
     /// Why, `E_…`; `None` when a person cancelled it.
     pub code: Option<String>,
     /// Since when.
@@ -246,6 +248,15 @@ impl Store {
     /// Transfers, newest first.
     pub async fn transfers(&self, filter: &TransferFilter) -> Result<Vec<TransferRow>> {
         dispatch!(self, transfers::transfers(filter))
+    }
+
+    /// Transfers that destroy snapshots on one of these systems: those that are queued or leased, and those that have finished since.
+    pub async fn destroying_transfers(
+        &self,
+        targets: &[SystemId],
+        finished_since: Option<Timestamp>,
+    ) -> Result<Vec<TransferRow>> {
+        dispatch!(self, transfers::destroying_transfers(targets, finished_since))
     }
 
     /// How many transfers are queued and how many leased; states without any are left out.

@@ -14,3 +14,18 @@ async fn every_case_is_judged_and_resolved_as_the_table_says() -> Result<()> {
     staged::run(&fleet, &cases::chosen(), Duration::from_mins(1)).await?;
     fleet.stop().await
 }
+
+/// The planning cases of the field guide that issue 3 wants shown on real OpenZFS.
+#[test]
+fn every_planning_case_is_staged() {
+    if std::env::var_os("ZFS_SYNC_STAGED").is_some() {
+        return;
+    }
+    let numbers = (1..=18).chain(21..=24).chain([28]).chain(40..=42);
+    let covered: Vec<&str> = cases::chosen().iter().flat_map(|case| case.covers).copied().collect();
+    let missing: Vec<String> = numbers
+        .map(|number| format!("F{number:02}"))
+        .filter(|name| !covered.contains(&name.as_str()))
+        .collect();
+    assert!(missing.is_empty(), "nothing stages {missing:?}");
+}

@@ -133,6 +133,7 @@ async fn protect(run: &Run<'_>, source: &Dataset, base: Option<&Base>, to: &Poin
 pub(super) async fn discard_partial(run: &Run<'_>, partial: &PartialReceive) -> Result<(), Failure> {
     let target = &run.step.target;
     let PartialReceive { to_name, bytes, .. } = partial;
+    run.check_may_destroy().await?;
     match run.run(Side::Target, Command::AbortReceive { dataset: target.clone() }).await {
         Ok(()) => {
             let lost = ByteCount(*bytes);

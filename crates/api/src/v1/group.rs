@@ -51,7 +51,7 @@ pub struct CreateGroup {
     /// Steps start by themselves.
     #[serde(default)]
     pub auto: bool,
-    /// What happens by itself on divergence: `stop` (when absent), `keep_both`, `use_source_of_truth`, `use_newest`, `use_largest`,
+    /// What happens by itself on divergence: `stop` (when absent; `manual` is the same), `keep_both`, `use_source_of_truth`, `use_newest`, `use_largest`,
     /// `use_majority`, `rollback_target`. All but the first two may destroy and need `allow_destroy`.
     #[serde(default)]
     #[schema(value_type = String)]
@@ -66,10 +66,11 @@ pub struct CreateGroup {
     /// A replica is renamed when its source was.
     #[serde(default)]
     pub follow_renames: bool,
-    /// Which snapshots are copied: `standard` (when absent), or `classic` as the old service did.
-    #[serde(default)]
-    #[schema(value_type = String)]
-    pub profile: Profile,
+    /// Which snapshots are copied: `standard`, or `classic` as the old service did. When absent it is `standard`; for a group in the old
+    /// service's form, with `system_ids` and without `datasets`, it is `classic`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub profile: Option<Profile>,
     /// True when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,

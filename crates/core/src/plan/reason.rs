@@ -102,6 +102,8 @@ codes! {
         NotApproved = "R_NOT_APPROVED",
         /// More snapshots would be destroyed than the group's brake allows in one run.
         DeleteBrake = "R_DELETE_BRAKE",
+        /// What was deleted on the source stays on the target, because a guard protects it.
+        DeletesHeldBack = "R_DELETES_HELD_BACK",
         /// The source has no snapshot that the classic profile copies.
         NoMidnightSnapshot = "R_NO_MIDNIGHT_SNAPSHOT",
         /// The target is less than 72 hours behind, which the classic profile calls in sync.

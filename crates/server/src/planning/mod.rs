@@ -14,11 +14,10 @@ mod propose;
 mod queue;
 mod refresh;
 mod retry;
-mod still_wanted;
 mod withdraw;
 
 pub(crate) use self::{
-    changes::{Changes, logical_of},
+    changes::Changes,
     decisions::{decisions, settle_decisions},
     execute::{enqueue, execute},
     executor::{NO_ADDRESS, address, executor},
@@ -26,11 +25,10 @@ pub(crate) use self::{
     fleet::Fleet,
     group::{PlanError, Planned, plan_group},
     keep::keep,
-    kept::Keepers,
+    kept::{other_copies, why_last},
     propose::propose,
     queue::Settling,
     refresh::refresh,
     retry::{AfterFailure, after_failure},
-    still_wanted::{Word, still_wanted},
     withdraw::{drop_unwanted, replace, withdraw},
 };

@@ -4,12 +4,6 @@ use std::time::Duration;
 
 use zfs_sync_api::codes::ErrorCode;
 
-/// The waits after attempts without progress. Short at first, for a restarted service; then rare enough that a thousand failing
-/// replicas are no load.
-const WAITS_SECONDS: [u64; 8] = [2, 10, 30, 60, 120, 300, 600, 900];
-/// Waits differ by up to this share, so that what failed together does not come back together.
-const JITTER: f64 = 0.2;
-
 /// What happens to a transfer that failed.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum AfterFailure {
@@ -30,12 +24,8 @@ pub(crate) fn after_failure(
     if !retryable {
         return AfterFailure::Park(code.to_owned(), detail.to_owned());
     }
-    let index = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
-    match WAITS_SECONDS.get(index) {
-        Some(seconds) => {
-            let wait = Duration::from_secs(*seconds).mul_f64(1.0 + JITTER * random.clamp(-1.0, 1.0));
-            AfterFailure::Retry(wait)
-        }
+    match zfs_sync_core::retry::wait(attempts, random) {
+        Some(wait) => AfterFailure::Retry(wait),
         None => AfterFailure::Park(
             ErrorCode::TransferRetriesExhausted.code().to_owned(),
             format!(

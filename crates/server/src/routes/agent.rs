@@ -11,14 +11,14 @@ use zfs_sync_api::{
         Hello, HelloAnswer, InventoryAnswer, InventoryReport, LeaseAnswer, LeaseRequest, LeasedTransfer,
     },
 };
-use zfs_sync_core::{ids::SystemId, time::Timestamp};
+use zfs_sync_core::{ids::SystemId, plan::still_wanted, time::Timestamp};
 use zfs_sync_store::{Error as StoreError, Outcome, Report, ReportedDataset, SystemSeen, TransferRow};
 
 use super::systems::not_found;
 use crate::{
     error::{Answer, ApiError},
     extract::{Body, Id, REPORT_LIMIT},
-    planning::{self, Keepers, Word, address, still_wanted},
+    planning::{self, address},
     state::AppState,
 };
 
@@ -170,9 +170,9 @@ async fn lease(state: &AppState, id: SystemId, max: u32) -> Answer<Vec<LeasedTra
     }
     let now = state.now();
     let until = lease_until(state, now)?;
-    let (mut leased, mut keepers) = (Vec::new(), Keepers::default());
+    let mut leased = Vec::new();
     for row in state.store.lease_transfers(id, max, now, until).await? {
-        match prepared(state, &row, &mut keepers).await? {
+        match prepared(state, &row).await? {
             Ok(transfer) => leased.push(transfer),
             Err(detail) => {
                 tracing::info!(transfer = %row.id, "not started: {detail}");
@@ -186,21 +186,17 @@ async fn lease(state: &AppState, id: SystemId, max: u32) -> Answer<Vec<LeasedTra
 }
 
 /// What the agent is told, or why the transfer is not started after all.
-async fn prepared(
-    state: &AppState,
-    row: &TransferRow,
-    keepers: &mut Keepers,
-) -> Answer<Result<LeasedTransfer, String>> {
+async fn prepared(state: &AppState, row: &TransferRow) -> Answer<Result<LeasedTransfer, String>> {
     let group = state.store.group(row.group).await?.map(|row| row.group);
     let decisions = planning::decisions(state, row.group).await?;
     match still_wanted(group.as_ref(), &decisions, &row.step) {
         Err(reason) => return Ok(Err(reason.to_owned())),
-        Ok(Word::Person) => {}
-        Ok(Word::Policy) => {
-            if let Some(reason) = keepers.why_last(state, &row.step).await? {
+        Ok(word) if word.needs_another_copy(&row.step.action) => {
+            if let Some(reason) = planning::why_last(state, &row.step).await? {
                 return Ok(Err(reason));
             }
         }
+        Ok(_) => {}
     }
     let push = row.executor == row.source_system;
     let other = if push { row.target_system } else { row.source_system };

@@ -14,7 +14,7 @@ use zfs_sync_api::{
     v1::group::{AddMember, CreateGroup, Group, UpdateGroup},
 };
 use zfs_sync_core::{
-    group::{GroupMode, SyncGroup},
+    group::{GroupMode, Profile, SyncGroup},
     ids::{GroupId, SystemId},
 };
 use zfs_sync_store::{Error as StoreError, GroupRow, GroupSettings};
@@ -69,9 +69,10 @@ pub(super) async fn create_group(
     };
     let source_of_truth = body.source_of_truth.or(body.hub_system_id);
     let hub = reader.hub(body.mode, body.hub, source_of_truth, first).await?;
-    // The old service has no selection: a group of its form covers everything.
-    let everything =
-        if old_systems && body.datasets.is_empty() { vec!["**".to_owned()] } else { body.datasets };
+    // The old service has no selection: a group of its form covers everything, and its clients get the snapshots that they used to get.
+    let old_form = old_systems && body.datasets.is_empty();
+    let everything = if old_form { vec!["**".to_owned()] } else { body.datasets };
+    let usual = if old_form { Profile::Classic } else { Profile::Standard };
     let group = SyncGroup {
         id: GroupId::from_uuid(Uuid::now_v7()),
         name: body.name,
@@ -88,7 +89,7 @@ pub(super) async fn create_group(
         allow_destroy: body.allow_destroy,
         mirror_deletes: body.mirror_deletes,
         follow_renames: body.follow_renames,
-        profile: body.profile,
+        profile: body.profile.unwrap_or(usual),
     };
     let settings = GroupSettings {
         description: reader.description(body.description),

@@ -3,6 +3,7 @@
 mod bodies;
 mod client;
 mod conflicts;
+mod cost;
 mod decisions;
 mod description;
 mod enrolment;

@@ -9,19 +9,23 @@ use zfs_sync_core::{
 
 use super::{
     super::{Connection, Db, DbRow, Driver},
-    BATCH,
+    BATCH, KEYS,
     cells::{Cells, count_of, json_text, word_text},
 };
 use crate::{Error, GroupRow, GroupSettings, Result, error::Constraints as _};
 
-macro_rules! select {
-    ($condition:literal) => {
+macro_rules! from {
+    () => {
         concat!(
             "SELECT id, name, description, enabled, mode, hub, include, exclude, mappings, member_mappings, auto, on_divergence, ",
-            "allow_destroy, mirror_deletes, follow_renames, profile, extra_metadata, sync_interval_seconds, created_at, updated_at, revision FROM sync_groups ",
-            $condition,
-            " ORDER BY name"
+            "allow_destroy, mirror_deletes, follow_renames, profile, extra_metadata, sync_interval_seconds, created_at, updated_at, revision FROM sync_groups "
         )
+    };
+}
+
+macro_rules! select {
+    ($condition:literal) => {
+        concat!(from!(), $condition, " ORDER BY name")
     };
 }
 
@@ -106,6 +110,24 @@ pub(crate) async fn groups_of_system(db: &Db, system: SystemId) -> Result<Vec<Gr
     let statement = select!("WHERE id IN (SELECT group_id FROM group_members WHERE system_id = $1)");
     let rows = sqlx::query(statement).bind(system.as_uuid()).fetch_all(&mut *transaction).await?;
     with_members(&mut transaction, rows).await
+}
+
+pub(crate) async fn groups_of_systems(db: &Db, systems: &[SystemId]) -> Result<Vec<GroupRow>> {
+    let mut transaction = db.begin_read().await?;
+    let mut found = Vec::new();
+    for batch in systems.chunks(KEYS) {
+        let mut query: QueryBuilder<Driver> = QueryBuilder::new(concat!(
+            from!(),
+            "WHERE id IN (SELECT group_id FROM group_members WHERE system_id IN ("
+        ));
+        let mut list = query.separated(", ");
+        for id in batch {
+            list.push_bind(id.as_uuid());
+        }
+        query.push(")) ORDER BY name");
+        found.extend(query.build().persistent(false).fetch_all(&mut *transaction).await?);
+    }
+    with_members(&mut transaction, found).await
 }
 
 /// Keeps the group from being deleted until the transaction ends.

@@ -1,7 +1,9 @@
+use sqlx::QueryBuilder;
 use zfs_sync_core::{ids::SystemId, name::HostName, time::Timestamp};
 
 use super::{
     super::{Db, DbRow, Driver},
+    KEYS,
     cells::{Cells, bits, count_of, json_text, moment},
 };
 use crate::{Error, NewSystem, Result, SystemChange, SystemRow, SystemSeen, error::Constraints as _};
@@ -80,6 +82,23 @@ pub(crate) async fn system(db: &Db, id: SystemId) -> Result<Option<SystemRow>> {
     let statement = concat!("SELECT ", columns!(), " FROM systems WHERE id = $1");
     let row = sqlx::query(statement).bind(id.as_uuid()).fetch_optional(db.reader()).await?;
     row.as_ref().map(read).transpose()
+}
+
+pub(crate) async fn systems_by_id(db: &Db, ids: &[SystemId]) -> Result<Vec<SystemRow>> {
+    let mut found = Vec::with_capacity(ids.len());
+    for batch in ids.chunks(KEYS) {
+        let mut query: QueryBuilder<Driver> =
+            QueryBuilder::new(concat!("SELECT ", columns!(), " FROM systems WHERE id IN ("));
+        let mut list = query.separated(", ");
+        for id in batch {
+            list.push_bind(id.as_uuid());
+        }
+        query.push(")");
+        for row in query.build().persistent(false).fetch_all(db.reader()).await? {
+            found.push(read(&row)?);
+        }
+    }
+    Ok(found)
 }
 
 pub(crate) async fn system_by_hostname(db: &Db, hostname: &str) -> Result<Option<SystemRow>> {

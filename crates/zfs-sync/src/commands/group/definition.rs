@@ -51,7 +51,7 @@ pub(super) fn request(arguments: &CreateGroup) -> Create {
         allow_destroy: definition.allow_destroy,
         mirror_deletes: definition.mirror_deletes.and_then(Switch::value),
         follow_renames: definition.follow_renames,
-        profile: definition.profile.unwrap_or_default(),
+        profile: definition.profile,
         enabled: Some(!paused),
         ..Create::default()
     }
