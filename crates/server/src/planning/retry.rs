@@ -10,6 +10,12 @@ const WAITS_SECONDS: [u64; 8] = [2, 10, 30, 60, 120, 300, 600, 900];
 /// Waits differ by up to this share, so that what failed together does not come back together.
 const JITTER: f64 = 0.2;
 
+/// Waiting for room costs one small question a time, and room comes when somebody makes it: what a person would do then, `transfer
+/// retry`, is done anyhow.
+fn waits_for_room(code: &str) -> bool {
+    [ErrorCode::NoSpace.code(), ErrorCode::Quota.code()].contains(&code)
+}
+
 /// What happens to a transfer that failed.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum AfterFailure {
@@ -31,6 +37,7 @@ pub(crate) fn after_failure(
         return AfterFailure::Park(code.to_owned(), detail.to_owned());
     }
     let index = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
+    let index = if waits_for_room(code) { index.min(WAITS_SECONDS.len() - 1) } else { index };
     match WAITS_SECONDS.get(index) {
         Some(seconds) => {
             let wait = Duration::from_secs(*seconds).mul_f64(1.0 + JITTER * random.clamp(-1.0, 1.0));
@@ -69,6 +76,12 @@ mod tests {
         };
         assert_eq!(code, "E_TRANSFER_RETRIES_EXHAUSTED");
         assert!(detail.contains("E_SSH_UNREACHABLE: no route"), "{detail}");
+    }
+
+    #[test]
+    fn a_full_pool_is_asked_again_for_ever() {
+        let expected = AfterFailure::Retry(Duration::from_mins(15));
+        assert_eq!(after_failure("E_RECV_NO_SPACE", "full", true, 1000, 0.0), expected);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use zfs_sync_api::{
         Hello, HelloAnswer, InventoryAnswer, InventoryReport, LeaseAnswer, LeaseRequest, LeasedTransfer,
     },
 };
-use zfs_sync_core::{ids::SystemId, time::Timestamp};
+use zfs_sync_core::{flow::FlowSettings, ids::SystemId, time::Timestamp};
 use zfs_sync_store::{Error as StoreError, Outcome, Report, ReportedDataset, SystemSeen, TransferRow};
 
 use super::systems::not_found;
@@ -191,7 +191,9 @@ async fn prepared(
     row: &TransferRow,
     keepers: &mut Keepers,
 ) -> Answer<Result<LeasedTransfer, String>> {
-    let group = state.store.group(row.group).await?.map(|row| row.group);
+    let group = state.store.group(row.group).await?;
+    let compression = group.as_ref().map(|row| row.compression).unwrap_or_default();
+    let group = group.map(|row| row.group);
     let decisions = planning::decisions(state, row.group).await?;
     match still_wanted(group.as_ref(), &decisions, &row.step) {
         Err(reason) => return Ok(Err(reason.to_owned())),
@@ -220,6 +222,7 @@ async fn prepared(
         step: row.step.clone(),
         peer,
         push,
+        flow: FlowSettings { limits: state.store.transfer_limits(row).await?, compression },
     }))
 }
 
