@@ -4,6 +4,7 @@ mod agent;
 mod conflict;
 mod doctor;
 mod explain;
+mod flow;
 mod group;
 mod lookup;
 mod plan;

@@ -39,7 +39,7 @@ use self::{
     side::Host,
     watcher::Terminal,
 };
-use super::{Context, Exit, explain};
+use super::{Context, Exit, explain, flow::Chosen};
 use crate::{
     cli::ReplicateArgs,
     failure::Failure,
@@ -142,6 +142,7 @@ struct Job<'a> {
     held: BTreeMap<DatasetName, Guid>,
     kinds: BTreeMap<DatasetName, DatasetKind>,
     interrupted: CancellationToken,
+    chosen: Chosen,
 }
 
 impl<'a> Job<'a> {
@@ -164,6 +165,12 @@ impl<'a> Job<'a> {
             held: BTreeMap::new(),
             kinds: BTreeMap::new(),
             interrupted: CancellationToken::new(),
+            chosen: Chosen::new(
+                arguments.limit.clone(),
+                arguments.compress,
+                arguments.buffer_mib,
+                context.clock.clone(),
+            ),
         }
     }
 
@@ -276,7 +283,7 @@ impl<'a> Job<'a> {
             source_features: self.source_host.features(),
             target_features: self.target_host.features(),
         };
-        let terminal = Terminal::new(*printer, preview::summary(step));
+        let terminal = Terminal::new(*printer, preview::summary(step), self.chosen.clone());
         let begun = Instant::now();
         let execution = engine::execute(step, &sides, &terminal, &self.interrupted, None);
         let execution = terminal.accompany(execution).await;
@@ -350,7 +357,7 @@ impl<'a> Job<'a> {
                 receiver: Receiver::new(replica.target_system, &replica.target),
                 action: Action::Send(send),
             };
-            let terminal = Terminal::new(self.context.printer, String::new());
+            let terminal = Terminal::new(self.context.printer, String::new(), self.chosen.clone());
             engine::settle(&step, &self.sides(), &terminal).await;
         }
     }
