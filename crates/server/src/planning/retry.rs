@@ -13,7 +13,7 @@ const JITTER: f64 = 0.2;
 /// Waiting for room costs one small question a time, and room comes when somebody makes it: what a person would do then, `transfer
 /// retry`, is done anyhow.
 fn waits_for_room(code: &str) -> bool {
-    [ErrorCode::NoSpace.code(), ErrorCode::Quota.code()].contains(&code)
+    code == ErrorCode::NoSpace.code()
 }
 
 /// What happens to a transfer that failed.
