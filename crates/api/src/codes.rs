@@ -143,6 +143,7 @@ error_codes! {
     SshHostKeyUnknown = "E_SSH_HOST_KEY_UNKNOWN", 409, 10, false, "ssh: the host key is not known";
     SshHostKeyChanged = "E_SSH_HOST_KEY_CHANGED", 409, 10, false, "ssh: the host key has changed";
     TransferInterrupted = "E_TRANSFER_INTERRUPTED", 500, 1, true, "The transfer was interrupted";
+    CommandTimeout = "E_COMMAND_TIMEOUT", 504, 1, true, "A command did not end in time";
     TransferStalled = "E_TRANSFER_STALLED", 504, 1, true, "No byte moved for too long";
     TransferCancelled = "E_TRANSFER_CANCELLED", 409, 1, false, "The transfer was cancelled";
     TransferRetriesExhausted = "E_TRANSFER_RETRIES_EXHAUSTED", 500, 1, false, "The transfer failed too often and is parked";

@@ -5,6 +5,7 @@
 //! [`plan`] turns both into steps and into a reason for everything that is *not* done.
 
 mod digest;
+pub mod flow;
 pub mod group;
 pub mod guid;
 pub mod ids;

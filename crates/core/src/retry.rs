@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+/// After so many attempts without progress nobody tries again by itself.
+pub const ATTEMPTS: u32 = 8;
+
 /// The waits after attempts without progress. Short at first, for a restarted service; then rare enough that a thousand failing
 /// replicas are no load.
-const WAITS_SECONDS: [u64; 8] = [2, 10, 30, 60, 120, 300, 600, 900];
+const WAITS_SECONDS: [u64; ATTEMPTS as usize] = [2, 10, 30, 60, 120, 300, 600, 900];
 /// Waits differ by up to this share, so that what failed together does not come back together.
 const JITTER: f64 = 0.2;
 

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use zfs_sync_core::{
+    flow::{Compression, RateLimit},
     group::SyncGroup,
     ids::{GroupId, SystemId},
     time::Timestamp,
@@ -20,6 +21,10 @@ pub struct GroupRow {
     pub extra_metadata: Value,
     /// From the v1 contract, in seconds.
     pub sync_interval_seconds: u64,
+    /// Bandwidth of its transfers on each executor.
+    pub limit: Option<RateLimit>,
+    /// Compression between systems.
+    pub compression: Compression,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -37,6 +42,10 @@ pub struct GroupSettings {
     pub extra_metadata: Value,
     /// From the v1 contract, in seconds.
     pub sync_interval_seconds: u64,
+    /// Bandwidth of its transfers on each executor.
+    pub limit: Option<RateLimit>,
+    /// Compression between systems.
+    pub compression: Compression,
 }
 
 impl Default for GroupSettings {
@@ -45,6 +54,8 @@ impl Default for GroupSettings {
             description: None,
             extra_metadata: Value::Object(serde_json::Map::new()),
             sync_interval_seconds: 3600,
+            limit: None,
+            compression: Compression::Off,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Registered hosts.
 
 use serde_json::Value;
-use zfs_sync_core::{ids::SystemId, name::HostName, time::Timestamp};
+use zfs_sync_core::{flow::RateLimit, ids::SystemId, name::HostName, time::Timestamp};
 
 use crate::{Result, Store, store::dispatch};
 
@@ -46,6 +46,8 @@ pub struct SystemRow {
     pub inventory_sequence: Option<u64>,
     /// When somebody last asked for a report.
     pub report_wanted_at: Option<Timestamp>,
+    /// Bandwidth of all transfers that it takes part in.
+    pub limit: Option<RateLimit>,
 }
 
 impl SystemRow {
@@ -95,6 +97,8 @@ pub struct SystemChange {
     pub last_seen: Option<Option<Timestamp>>,
     /// Replaces the whole object.
     pub extra_metadata: Option<Value>,
+    /// Bandwidth of all transfers that it takes part in.
+    pub limit: Option<Option<RateLimit>>,
 }
 
 /// What a sign of life says; `None` leaves what is stored.

@@ -163,6 +163,8 @@ impl Fleet {
             report_interval: REPORT_INTERVAL,
             poll_interval: AgentOptions::POLL_INTERVAL,
             max_transfers: AgentOptions::MAX_TRANSFERS,
+            drain: Duration::ZERO,
+            buffer: 0,
             sanoid: None,
         };
         let handle = Agent::start(options, shutdown.clone())?;

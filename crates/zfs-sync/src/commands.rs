@@ -5,6 +5,7 @@ mod conflict;
 mod doctor;
 mod executor;
 mod explain;
+mod flow;
 mod group;
 mod hold;
 mod lookup;

@@ -12,6 +12,7 @@
 //! There is deliberately no way to destroy a dataset, no `receive -F`, and of no command that changes something `-r`, `-R` or `-f`.
 
 pub(crate) mod argv;
+mod deadline;
 mod doomed;
 mod own;
 mod quote;

@@ -1,7 +1,9 @@
 //! Errors of commands, and the one place that reads what `zfs` and `ssh` say.
 
+mod class;
 mod classify;
 
+pub use class::Class;
 pub use classify::classify;
 
 use crate::{command::Command, parse::ParseError, runner::StageEnd};
@@ -27,6 +29,8 @@ pub enum Kind {
     NothingToAbort,
     /// The stream was cut or damaged.
     StreamCut,
+    /// The whole stream was handed over, and its checksums do not fit.
+    StreamDamaged,
     /// The stream has no readable beginning, or is not understood.
     StreamInvalid,
     /// The target lacks a feature of the stream.
@@ -65,6 +69,8 @@ pub enum Kind {
     SshHostKeyChanged,
     /// The process was ended from outside or by us.
     Interrupted,
+    /// The command did not end within its time, as on a suspended pool. It may have done its work all the same.
+    TimedOut,
     /// The output of a command was not what its manual promises.
     Unparsable,
     /// The process could not be started or waited for.
@@ -91,7 +97,7 @@ pub struct Error {
 
 impl Kind {
     /// All of them, in their order.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 33] = [
         Self::NotFound,
         Self::AlreadyExists,
         Self::BaseMismatch,
@@ -101,6 +107,7 @@ impl Kind {
         Self::TokenDead,
         Self::NothingToAbort,
         Self::StreamCut,
+        Self::StreamDamaged,
         Self::StreamInvalid,
         Self::StreamFeature,
         Self::Crypto,
@@ -120,6 +127,7 @@ impl Kind {
         Self::SshHostKeyUnknown,
         Self::SshHostKeyChanged,
         Self::Interrupted,
+        Self::TimedOut,
         Self::Unparsable,
         Self::Start,
         Self::Unclassified,
@@ -137,7 +145,7 @@ impl Kind {
             Self::TokenDead => "E_RESUME_TOKEN_INVALID",
             Self::NothingToAbort => "E_RECV_NOTHING_TO_ABORT",
             Self::StreamCut | Self::Interrupted => "E_TRANSFER_INTERRUPTED",
-            Self::StreamInvalid => "E_STREAM_CORRUPT",
+            Self::StreamDamaged | Self::StreamInvalid => "E_STREAM_CORRUPT",
             Self::StreamFeature => "E_STREAM_FEATURE",
             Self::Crypto => "E_ENCRYPTION_MISMATCH",
             Self::KeyNotLoaded => "E_KEY_NOT_LOADED",
@@ -155,51 +163,10 @@ impl Kind {
             Self::SshAuthentication => "E_SSH_AUTH",
             Self::SshHostKeyUnknown => "E_SSH_HOST_KEY_UNKNOWN",
             Self::SshHostKeyChanged => "E_SSH_HOST_KEY_CHANGED",
+            Self::TimedOut => "E_COMMAND_TIMEOUT",
             Self::Unparsable => "E_ZFS_OUTPUT",
             Self::Start => "E_PROCESS_START",
             Self::Unclassified => "E_ZFS_UNCLASSIFIED",
-        }
-    }
-
-    /// True when the same work, planned anew, may succeed later without anybody doing anything.
-    ///
-    /// What is not known counts as retryable, with backoff: trying again destroys nothing.
-    pub const fn is_retryable(self) -> bool {
-        match self {
-            // Looking again gives another plan.
-            Self::PartialState
-            | Self::TokenDead
-            | Self::NothingToAbort
-            | Self::AlreadyExists
-            // The world may change by itself.
-            | Self::NoSpace
-            | Self::Quota
-            | Self::Busy
-            | Self::Held
-            | Self::PoolUnavailable
-            | Self::SshUnreachable
-            | Self::StreamCut
-            | Self::Interrupted
-            | Self::Start
-            | Self::Unclassified => true,
-            // Somebody has to decide or to repair something.
-            Self::NotFound
-            | Self::BaseMismatch
-            | Self::TargetModified
-            | Self::DestinationExists
-            | Self::StreamInvalid
-            | Self::StreamFeature
-            | Self::Crypto
-            | Self::KeyNotLoaded
-            | Self::HasClones
-            | Self::NewerExist
-            | Self::Permission
-            | Self::ZfsNotFound
-            | Self::Unsupported
-            | Self::SshAuthentication
-            | Self::SshHostKeyUnknown
-            | Self::SshHostKeyChanged
-            | Self::Unparsable => false,
         }
     }
 
@@ -234,6 +201,17 @@ impl Error {
             status: format!("printed something unexpected: {what}"),
             stderr: String::new(),
             kind: Kind::Unparsable,
+        }
+    }
+
+    /// A command that was ended because it took longer than [`Command::deadline`].
+    pub fn timed_out(host: &str, command: &Command, stderr: String) -> Self {
+        Self {
+            host: host.to_owned(),
+            command: command.display_line(),
+            status: format!("did not end within {} s and was ended", command.deadline().as_secs()),
+            stderr,
+            kind: Kind::TimedOut,
         }
     }
 

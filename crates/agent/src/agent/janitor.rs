@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use futures::future::join_all;
 use tokio::time::{Instant, timeout};
 use zfs_sync_core::ids::TransferId;
+use zfs_sync_zfs::pipeline::Flow;
 
 use super::{Shared, backoff::Backoff, hosts::Hosts, replicas::Worker, watcher::LedgerWatcher};
 use crate::{
@@ -75,7 +76,7 @@ async fn look_after(shared: &Shared, entry: &Entry) -> Option<Settled> {
     let _claim = shared.replicas.claim(step, Worker::Janitor).ok()?;
     let settled = match Hosts::connect(shared, step, peer.as_ref(), *push).await {
         Ok(hosts) => {
-            let watcher = LedgerWatcher::new(transfer, Arc::clone(&shared.ledger));
+            let watcher = LedgerWatcher::new(transfer, Arc::clone(&shared.ledger), Flow::default());
             engine::settle(step, &hosts.sides(), &watcher).await
         }
         Err(outcome) => {

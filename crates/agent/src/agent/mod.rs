@@ -13,13 +13,16 @@
 //!   waits in the ledger.
 //! - The agent dies: leases are released by the next hello, partial receives and holds are found in the ledger and on the
 //!   pools, and the witness plans anew from what is reported.
-//! - The agent is stopped: transfers are cancelled, what has come stays resumable, the witness hears `interrupted`.
+//! - The agent is stopped: transfers that are about to end may do so, the others are cancelled; what has come stays resumable, the witness
+//!   hears `interrupted`.
 
 mod backoff;
 mod connector;
+mod drain;
 mod hosts;
 mod janitor;
 mod leaser;
+mod limits;
 mod outbox;
 mod replicas;
 mod reporter;
@@ -34,6 +37,7 @@ use std::{
 };
 
 use camino::Utf8PathBuf;
+use jiff::tz::TimeZone;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use zfs_sync_api::{
@@ -45,7 +49,7 @@ use zfs_sync_core::{ids::SystemId, time::Clock};
 use zfs_sync_zfs::{features::Features, runner::Runner};
 
 pub use self::connector::{ConnectError, Connector, SshConnector, SshOptions};
-use self::{backoff::Backoff, outbox::Outbox, replicas::Replicas, reporter::ReporterHandle};
+use self::{backoff::Backoff, limits::Limits, outbox::Outbox, replicas::Replicas, reporter::ReporterHandle};
 use crate::{
     engine::{BootClock, SystemBootClock},
     identity::{DataDirLock, IdentityError},
@@ -77,6 +81,10 @@ pub struct Options {
     pub poll_interval: Duration,
     /// Transfers at a time.
     pub max_transfers: u32,
+    /// How long a transfer that is nearly done may go on when the agent is stopped; all others are cancelled at once.
+    pub drain: Duration,
+    /// Bytes that may wait in this process, for each transfer, while its receiver is busy; 0: none.
+    pub buffer: usize,
     /// Where to read what sanoid keeps; `None`: nowhere, as for a host that is not this machine.
     pub sanoid: Option<sanoid::Files>,
 }
@@ -88,6 +96,8 @@ impl Options {
     pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
     /// Two transfers: one may wait for its disks while the other uses the network.
     pub const MAX_TRANSFERS: u32 = 2;
+    /// Ten seconds, far below the 90 that service managers wait before they kill.
+    pub const DRAIN: Duration = Duration::from_secs(10);
 }
 
 /// Why an agent can not start.
@@ -127,6 +137,9 @@ struct Shared {
     report_interval: Duration,
     poll_interval: Duration,
     sanoid: Option<sanoid::Files>,
+    drain: Duration,
+    buffer: usize,
+    limits: Limits,
     ledger: Arc<Ledger>,
     /// Free places for transfers.
     places: Arc<Semaphore>,
@@ -183,6 +196,8 @@ impl Agent {
             report_interval,
             poll_interval,
             max_transfers,
+            drain,
+            buffer,
             sanoid,
         } = options;
         let lock = DataDirLock::acquire(&data_dir)?;
@@ -198,6 +213,9 @@ impl Agent {
             report_interval,
             poll_interval,
             sanoid,
+            drain,
+            buffer,
+            limits: Limits::new(TimeZone::system()),
             ledger: Arc::new(ledger),
             places: Arc::new(Semaphore::new(max_transfers.max(1) as usize)),
             replicas: Replicas::default(),

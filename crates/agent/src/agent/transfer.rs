@@ -1,7 +1,6 @@
 //! One leased transfer, from the lease to its result.
 
 use std::{
-    collections::VecDeque,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -15,10 +14,11 @@ use zfs_sync_api::{
     codes::ErrorCode,
     v1::agent::{LeasedTransfer, ProgressReport, TransferOutcome, TransferResult},
 };
-use zfs_sync_core::{name::DatasetName, plan::Action};
+use zfs_sync_core::{flow::FlowReport, name::DatasetName, plan::Action};
+use zfs_sync_zfs::pipeline::{Flow, Flowing, Limiter};
 
 use super::{
-    Shared,
+    Shared, drain,
     hosts::{Hosts, failed},
     log_witness_error,
     watcher::{LedgerWatcher, Progress},
@@ -33,9 +33,6 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// And at least this often, which renews the lease; three times within a shorter one.
 const RENEW_EVERY: Duration = Duration::from_secs(4);
-
-/// The rate is that of the last ten seconds.
-const RATE_WINDOW: Duration = Duration::from_secs(10);
 
 /// How long a result waits for the report of what it changed. The witness then plans from the new state at once; without
 /// it, it would plan the same step again, which does nothing twice.
@@ -86,7 +83,13 @@ pub(super) async fn accept(shared: &Arc<Shared>, leased: LeasedTransfer) {
 async fn run(shared: Arc<Shared>, leased: LeasedTransfer, place: OwnedSemaphorePermit) {
     let id = leased.id;
     tracing::info!(transfer.id = %id, "transfer {id} into {} begins", leased.step.target);
-    let watcher = LedgerWatcher::new(id, Arc::clone(&shared.ledger));
+    let flow = Flow {
+        limits: shared.limits.of(&leased.flow.limits, shared.clock.now()),
+        compression: leased.flow.compression,
+        buffer: shared.buffer,
+        ..Flow::default()
+    };
+    let watcher = LedgerWatcher::new(id, Arc::clone(&shared.ledger), flow);
     let (cancel, done, stop) = (CancellationToken::new(), CancellationToken::new(), OnceLock::new());
     let stop_for = |why: Stop| {
         // The first reason stands: what was asked for is not an interruption because the agent stops as well.
@@ -101,7 +104,10 @@ async fn run(shared: Arc<Shared>, leased: LeasedTransfer, place: OwnedSemaphoreP
     };
     let shutdown = async {
         tokio::select! {
-            () = shared.shutdown.cancelled() => stop_for(Stop::Shutdown),
+            () = shared.shutdown.cancelled() => tokio::select! {
+                () = drain::in_reach(&watcher, shared.drain) => stop_for(Stop::Shutdown),
+                () = done.cancelled() => {}
+            },
             () = done.cancelled() => {}
         }
     };
@@ -208,15 +214,15 @@ async fn tell(
     let renew = (Duration::from_millis(leased.lease_ms) / 3).min(RENEW_EVERY);
     let mut ticks = interval(TELL_EVERY.min(renew.max(Duration::from_millis(50))));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut rate = Rate::default();
     let mut told: Option<(Instant, u64, Stage)> = None;
     let mut silent = false;
     loop {
         ticks.tick().await;
         let Progress { stage, total, resumed_from } = watcher.progress();
-        let bytes = watcher.counter().bytes();
+        shared.limits.follow(shared.clock.now());
+        let bytes = watcher.sent();
         let now = Instant::now();
-        let rate = rate.of(now, bytes);
+        let flowing = watcher.look();
         let news =
             told.is_none_or(|(at, before, then)| before != bytes || then != stage || now - at >= renew);
         if !news {
@@ -226,9 +232,10 @@ async fn tell(
             generation: leased.generation,
             bytes,
             total,
-            rate,
+            rate: flowing.rate,
             stage: stage.as_str().to_owned(),
             resumed_from,
+            flow: Some(report(watcher, stage, &flowing, total)),
         };
         let asked = fence.now();
         match shared.client.report_progress(leased.id, &report).await {
@@ -236,6 +243,9 @@ async fn tell(
                 fence.renewed(asked);
                 silent = false;
                 told = Some((now, bytes, stage));
+                if let Some(limits) = &answer.limits {
+                    shared.limits.learn(limits, shared.clock.now());
+                }
                 if answer.cancel {
                     stop_for(Stop::Asked);
                 }
@@ -257,35 +267,19 @@ async fn tell(
     }
 }
 
-/// Bytes a second over the last while.
-#[derive(Debug, Default)]
-struct Rate(VecDeque<(Instant, u64)>);
-
-impl Rate {
-    fn of(&mut self, now: Instant, bytes: u64) -> u64 {
-        self.0.push_back((now, bytes));
-        // The newest sample older than the window stays: it is where the window begins.
-        while self.0.get(1).is_some_and(|(at, _)| now - *at >= RATE_WINDOW) {
-            self.0.pop_front();
-        }
-        let Some((since, before)) = self.0.front() else { return 0 };
-        let millis = u64::try_from((now - *since).as_millis()).unwrap_or(u64::MAX);
-        bytes.saturating_sub(*before).saturating_mul(1000).checked_div(millis).unwrap_or(0)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_rate_is_that_of_the_last_ten_seconds() {
-        let start = Instant::now();
-        let at = |second: u64| start + Duration::from_secs(second);
-        let mut rate = Rate::default();
-        assert_eq!(rate.of(at(0), 0), 0);
-        assert_eq!(rate.of(at(1), 1000), 1000);
-        assert_eq!(rate.of(at(11), 1000), 0, "nothing came for ten seconds");
-        assert_eq!(rate.of(at(12), 2000), 90);
+/// What people are told of how it flows.
+fn report(watcher: &LedgerWatcher, stage: Stage, flowing: &Flowing, total: Option<u64>) -> FlowReport {
+    let counter = watcher.counter();
+    let sends = stage == Stage::Sending;
+    let bottleneck = flowing.bottleneck.filter(|_| sends);
+    let packed = counter.packed();
+    FlowReport {
+        wire_bytes: packed.is_some().then(|| counter.wire_bytes()),
+        seconds_left: flowing.left(counter.bytes(), total).filter(|_| sends).map(|left| left.as_secs()),
+        waits_for: bottleneck.map(|(what, _)| what.as_str().to_owned()),
+        waits_percent: bottleneck.map(|(_, percent)| percent),
+        idle_seconds: if sends { flowing.idle.as_secs() } else { 0 },
+        compression: packed.map(|packed| packed.to_string()),
+        limit: watcher.flow().limits.iter().filter_map(Limiter::rate).min(),
     }
 }

@@ -1,10 +1,13 @@
 //! Follows an execution for the witness and for the ledger.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
 use async_trait::async_trait;
 use zfs_sync_core::ids::TransferId;
-use zfs_sync_zfs::pipeline::ProgressCounter;
+use zfs_sync_zfs::pipeline::{Flow, Flowing, Meter, ProgressCounter};
 
 use crate::{
     engine::{HoldNote, RecordError, Stage, Watcher},
@@ -24,14 +27,29 @@ pub(super) struct Progress {
 pub(super) struct LedgerWatcher {
     transfer: TransferId,
     ledger: Arc<Ledger>,
+    flow: Flow,
     counter: ProgressCounter,
+    meter: Mutex<Meter>,
     progress: Mutex<Progress>,
 }
 
 impl LedgerWatcher {
-    pub(super) fn new(transfer: TransferId, ledger: Arc<Ledger>) -> Self {
+    pub(super) fn new(transfer: TransferId, ledger: Arc<Ledger>, flow: Flow) -> Self {
         let progress = Mutex::new(Progress { stage: Stage::Preparing, total: None, resumed_from: None });
-        Self { transfer, ledger, counter: ProgressCounter::new(), progress }
+        let (counter, meter) = (ProgressCounter::new(), Mutex::default());
+        Self { transfer, ledger, flow, counter, meter, progress }
+    }
+
+    /// Bytes of the stream so far.
+    pub(super) fn sent(&self) -> u64 {
+        self.counter.bytes()
+    }
+
+    /// How the stream flows.
+    pub(super) fn look(&self) -> Flowing {
+        // Numbers for people: what a holder that panicked has left does no harm.
+        let mut meter = self.meter.lock().unwrap_or_else(PoisonError::into_inner);
+        meter.look(Instant::now(), &self.counter)
     }
 
     pub(super) fn progress(&self) -> Progress {
@@ -49,7 +67,15 @@ impl Watcher for LedgerWatcher {
         &self.counter
     }
 
+    fn flow(&self) -> Flow {
+        self.flow.clone()
+    }
+
     fn stage(&self, stage: Stage) {
+        if stage == Stage::Sending {
+            // What was before is no part of how it flows.
+            *self.meter.lock().unwrap_or_else(PoisonError::into_inner) = Meter::new();
+        }
         self.change(|progress| progress.stage = stage);
     }
 

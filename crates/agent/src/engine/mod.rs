@@ -25,6 +25,7 @@ mod rehold;
 mod removal;
 mod rename;
 mod roll_back;
+mod room;
 mod route;
 mod send;
 mod settle;
@@ -48,7 +49,11 @@ use zfs_sync_core::{
     plan::{Action, Protection, Step},
 };
 use zfs_sync_zfs::{
-    command::Command, error::Error, features::Features, pipeline::ProgressCounter, runner::Runner,
+    command::Command,
+    error::Error,
+    features::Features,
+    pipeline::{Flow, ProgressCounter},
+    runner::Runner,
 };
 
 #[cfg(test)]
@@ -135,6 +140,11 @@ pub struct RecordError(pub String);
 pub trait Watcher: Send + Sync + fmt::Debug {
     /// Counts the stream's bytes; whoever shows progress reads it whenever it likes.
     fn counter(&self) -> &ProgressCounter;
+
+    /// How the stream is to flow: limits, buffer, compression. Asked once, when it begins; limits may change later.
+    fn flow(&self) -> Flow {
+        Flow::default()
+    }
 
     /// A stage begins.
     fn stage(&self, stage: Stage);

@@ -1,7 +1,5 @@
 //! Send and receive, up to one snapshot.
 
-use std::time::Duration;
-
 use zfs_sync_api::{codes::ErrorCode, v1::agent::TransferOutcome};
 use zfs_sync_core::{
     guid::Guid,
@@ -14,21 +12,18 @@ use zfs_sync_zfs::{
     command::{Command, OwnTag, ReceiveCommand, SendCommand},
     error::Kind,
     parse,
-    pipeline::{PipelineError, StageName, Transfer, transfer},
+    pipeline::{Packed, PipelineError, StageName, Transfer, transfer},
 };
 
 use super::{
     Execution, Run, Settled, Side, Stage,
     as_clone::Origins,
     failure::{Failure, in_words},
+    room,
     route::{Route, choose},
     settle::{Protecting, bookmark, hold, tidy_up},
     view::View,
 };
-
-/// How long nothing may move. Longer than any pause of a healthy pair: a sender that walks over unchanged data, or a
-/// receiver that frees much, is silent for minutes. A dead connection is noticed by ssh itself, far earlier.
-const STALL_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// Everything is in place for a stream.
 struct Stream {
@@ -100,6 +95,7 @@ async fn prepare(run: &Run<'_>, send: &Send) -> Result<Prepared, Failure> {
         }
     };
     let total = estimate(run, &stream.command).await;
+    room::check(run, view.target.as_ref(), total).await?;
     run.watcher.expect(total, stream.resumed_from);
     Ok(Prepared::Ready(stream))
 }
@@ -225,10 +221,13 @@ async fn move_data(run: &Run<'_>, stream: &Stream) -> (TransferOutcome, Settled)
             send: &stream.command,
             target: run.sides.target,
             receive: &stream.receive,
-            rate_limit: None,
-            stall_timeout: Some(STALL_TIMEOUT),
+            flow: &run.watcher.flow(),
         };
-        transfer(work, run.watcher.counter(), run.cancel).await.map_err(Some)
+        let moved = transfer(work, run.watcher.counter(), run.cancel).await.map_err(Some);
+        if let Some(Packed::Not(why)) = run.watcher.counter().packed() {
+            run.watcher.warn(&format!("the stream was not compressed: {why}"));
+        }
+        moved
     };
     run.watcher.stage(Stage::Verifying);
     let view = match View::read(step, run.sides).await {

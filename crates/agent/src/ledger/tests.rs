@@ -1,5 +1,6 @@
 use zfs_sync_api::v1::agent::TransferOutcome;
 use zfs_sync_core::{
+    flow::FlowSettings,
     inventory::DatasetKind,
     plan::{Action, Point, Receiver, Send},
 };
@@ -40,7 +41,15 @@ fn leased(number: u128, generation: u64) -> LeasedTransfer {
             target_origin: None,
         }),
     };
-    LeasedTransfer { id: id(number), generation, lease_ms: 30_000, step, peer: None, push: false }
+    LeasedTransfer {
+        id: id(number),
+        generation,
+        lease_ms: 30_000,
+        step,
+        peer: None,
+        push: false,
+        flow: FlowSettings::default(),
+    }
 }
 
 const fn zfs_guid(number: u64) -> zfs_sync_core::guid::Guid {

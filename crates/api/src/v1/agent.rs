@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use zfs_sync_core::{
+    flow::{FlowReport, FlowSettings, SharedLimit},
     ids::TransferId,
     inventory::{Bookmark, DatasetProperties, HistoryDigest, Snapshot},
     name::DatasetName,
@@ -133,6 +134,10 @@ pub struct LeasedTransfer {
     pub peer: Option<Peer>,
     /// True when this agent has the source and pushes; false when it has the target and pulls.
     pub push: bool,
+    /// Limits and compression.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub flow: FlowSettings,
 }
 
 /// `POST /systems/{id}/lease` answers this.
@@ -159,13 +164,21 @@ pub struct ProgressReport {
     pub stage: String,
     /// Bytes that were there before this attempt, when it resumed.
     pub resumed_from: Option<u64>,
+    /// How it flows; absent from agents that do not measure it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub flow: Option<FlowReport>,
 }
 
 /// `POST /transfers/{id}/progress` answers this.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct ProgressAnswer {
     /// Somebody asked for the transfer to be cancelled; what was received stays resumable.
     pub cancel: bool,
+    /// The limits that hold from now on; absent: as they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub limits: Option<Vec<SharedLimit>>,
 }
 
 /// How a transfer ended.

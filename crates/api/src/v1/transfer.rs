@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use zfs_sync_core::{
+    flow::FlowReport,
     ids::{GroupId, TransferId},
     plan::Step,
 };
@@ -66,6 +67,13 @@ pub struct Transfer {
     /// When it ended.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub finished_at: Option<Timestamp>,
+    /// How it flows: what it waits for, what travels, what is left; null where its executor does not say.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    pub flow: Option<FlowReport>,
+    /// True while it is under way and nothing has moved for a minute.
+    #[serde(default)]
+    pub stalled: bool,
     /// Every choice.
     #[schema(value_type = Object)]
     pub step: Step,

@@ -3,6 +3,13 @@
 use std::time::Duration;
 
 use zfs_sync_api::codes::ErrorCode;
+use zfs_sync_core::retry;
+
+/// Waiting for room costs one small question a time, and room comes when somebody makes it: what a person would do then, `transfer
+/// retry`, is done anyhow.
+fn waits_for_room(code: &str) -> bool {
+    code == ErrorCode::NoSpace.code()
+}
 
 /// What happens to a transfer that failed.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,7 +31,8 @@ pub(crate) fn after_failure(
     if !retryable {
         return AfterFailure::Park(code.to_owned(), detail.to_owned());
     }
-    match zfs_sync_core::retry::wait(attempts, random) {
+    let counted = if waits_for_room(code) { attempts.min(retry::ATTEMPTS) } else { attempts };
+    match retry::wait(counted, random) {
         Some(wait) => AfterFailure::Retry(wait),
         None => AfterFailure::Park(
             ErrorCode::TransferRetriesExhausted.code().to_owned(),
@@ -59,6 +67,12 @@ mod tests {
         };
         assert_eq!(code, "E_TRANSFER_RETRIES_EXHAUSTED");
         assert!(detail.contains("E_SSH_UNREACHABLE: no route"), "{detail}");
+    }
+
+    #[test]
+    fn a_full_pool_is_asked_again_for_ever() {
+        let expected = AfterFailure::Retry(Duration::from_mins(15));
+        assert_eq!(after_failure("E_RECV_NO_SPACE", "full", true, 1000, 0.0), expected);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use zfs_sync_api::{
         Hello, HelloAnswer, InventoryAnswer, InventoryReport, LeaseAnswer, LeaseRequest, LeasedTransfer,
     },
 };
-use zfs_sync_core::{ids::SystemId, plan::still_wanted, time::Timestamp};
+use zfs_sync_core::{flow::FlowSettings, ids::SystemId, plan::still_wanted, time::Timestamp};
 use zfs_sync_store::{Error as StoreError, Outcome, Report, ReportedDataset, SystemSeen, TransferRow};
 
 use super::systems::not_found;
@@ -187,7 +187,9 @@ async fn lease(state: &AppState, id: SystemId, max: u32) -> Answer<Vec<LeasedTra
 
 /// What the agent is told, or why the transfer is not started after all.
 async fn prepared(state: &AppState, row: &TransferRow) -> Answer<Result<LeasedTransfer, String>> {
-    let group = state.store.group(row.group).await?.map(|row| row.group);
+    let group = state.store.group(row.group).await?;
+    let compression = group.as_ref().map(|row| row.compression).unwrap_or_default();
+    let group = group.map(|row| row.group);
     let decisions = planning::decisions(state, row.group).await?;
     match still_wanted(group.as_ref(), &decisions, &row.step) {
         Err(reason) => return Ok(Err(reason.to_owned())),
@@ -216,6 +218,7 @@ async fn prepared(state: &AppState, row: &TransferRow) -> Answer<Result<LeasedTr
         step: row.step.clone(),
         peer,
         push,
+        flow: FlowSettings { limits: state.store.transfer_limits(row).await?, compression },
     }))
 }
 

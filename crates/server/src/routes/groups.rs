@@ -95,6 +95,8 @@ pub(super) async fn create_group(
         description: reader.description(body.description),
         extra_metadata: reader.metadata(body.extra_metadata).unwrap_or_else(|| json!({})),
         sync_interval_seconds: body.sync_interval_seconds.map_or(3600, |seconds| reader.interval(seconds)),
+        limit: body.limit,
+        compression: body.compression,
     };
     reader.finish(&group).await?;
     let row = match state.store.insert_group(&group, &settings, state.now()).await {
@@ -141,10 +143,10 @@ pub(super) async fn update_group(
     Id(id): Id<GroupId>,
     Body(body): Body<UpdateGroup>,
 ) -> Answer<Json<Group>> {
-    let GroupRow { mut group, description, extra_metadata, sync_interval_seconds, .. } =
-        existing(&state, id).await?;
+    let row = existing(&state, id).await?;
+    let mut settings = settings_of(&row);
+    let mut group = row.group;
     let before = group.clone();
-    let mut settings = GroupSettings { description, extra_metadata, sync_interval_seconds };
     let mut reader = Reader::new(
         &state,
         Pointers::new(
@@ -191,6 +193,8 @@ pub(super) async fn update_group(
     if let Some(seconds) = body.sync_interval_seconds {
         settings.sync_interval_seconds = reader.interval(seconds);
     }
+    settings.limit = body.limit.unwrap_or(settings.limit);
+    settings.compression = body.compression.unwrap_or(settings.compression);
     reader.finish(&group).await?;
     replace(&state, &actor, "group.update", &before, &group, &settings).await
 }
@@ -207,7 +211,8 @@ async fn replace(
         Ok(row) => row,
         Err(error) => return Err(refused(group, error)),
     };
-    let detail = json!({ "before": before, "after": group });
+    let detail =
+        json!({ "before": before, "after": group, "limit": row.limit, "compression": row.compression });
     state.audit(actor, action, format!("group:{}", group.name), detail).await;
     stored(state, row).await
 }
@@ -263,6 +268,8 @@ fn settings_of(row: &GroupRow) -> GroupSettings {
         description: row.description.clone(),
         extra_metadata: row.extra_metadata.clone(),
         sync_interval_seconds: row.sync_interval_seconds,
+        limit: row.limit.clone(),
+        compression: row.compression,
     }
 }
 

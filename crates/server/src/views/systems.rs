@@ -85,6 +85,7 @@ pub(crate) fn show_system(
         datasets: sizes.datasets,
         snapshots: sizes.snapshots,
         health: health.to_owned(),
+        limit: row.limit.clone(),
     }
 }
 

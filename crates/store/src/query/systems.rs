@@ -12,7 +12,7 @@ macro_rules! columns {
     () => {
         "id, hostname, platform, connectivity_status, ssh_hostname, ssh_user, ssh_port, extra_metadata, agent_version, \
          zfs_version, os, clock_offset_ms, inventory_interval_ms, created_at, updated_at, last_seen, inventory_as_of, \
-         inventory_sequence, report_wanted_at"
+         inventory_sequence, report_wanted_at, rate_limit"
     };
 }
 
@@ -38,6 +38,7 @@ fn read(row: &DbRow) -> Result<SystemRow> {
         inventory_as_of: cells.time_option("inventory_as_of")?,
         inventory_sequence: cells.bits_option("inventory_sequence")?,
         report_wanted_at: cells.time_option("report_wanted_at")?,
+        limit: cells.parse_option("rate_limit")?,
     })
 }
 
@@ -134,6 +135,7 @@ pub(crate) async fn update_system(
         ssh_port,
         last_seen,
         extra_metadata,
+        limit,
     } = change.clone();
     system.hostname = hostname.unwrap_or(system.hostname);
     system.platform = platform.unwrap_or(system.platform);
@@ -143,10 +145,11 @@ pub(crate) async fn update_system(
     system.ssh_port = ssh_port.unwrap_or(system.ssh_port);
     system.last_seen = last_seen.unwrap_or(system.last_seen);
     system.extra_metadata = extra_metadata.unwrap_or(system.extra_metadata);
+    system.limit = limit.unwrap_or(system.limit);
 
     let statement = concat!(
         "UPDATE systems SET hostname = $2, platform = $3, connectivity_status = $4, ssh_hostname = $5, ssh_user = $6, ",
-        "ssh_port = $7, last_seen = $8, extra_metadata = $9, updated_at = $10 WHERE id = $1 RETURNING ",
+        "ssh_port = $7, last_seen = $8, extra_metadata = $9, updated_at = $10, rate_limit = $11 WHERE id = $1 RETURNING ",
         columns!()
     );
     let row = sqlx::query(statement)
@@ -160,6 +163,7 @@ pub(crate) async fn update_system(
         .bind(moment(system.last_seen))
         .bind(json_text(&system.extra_metadata))
         .bind(now.as_millisecond())
+        .bind(system.limit.as_ref().map(ToString::to_string))
         .fetch_one(&mut *transaction)
         .await
         .unique(|| taken(&system.hostname))?;

@@ -19,7 +19,7 @@ use crate::{
 macro_rules! columns {
     () => {
         "id, group_id, source_system_id, target_system_id, executor_id, source, target, step, state, generation, attempts, \
-         next_attempt_at, lease_until, cancel_requested, cancelled_by, bytes, total, rate, stage, resumed_from, error_code, \
+         next_attempt_at, lease_until, cancel_requested, cancelled_by, bytes, total, rate, stage, resumed_from, flow, began_at_byte, error_code, \
          error_detail, created_at, started_at, updated_at, finished_at"
     };
 }
@@ -48,6 +48,8 @@ pub(super) fn read(row: &DbRow) -> Result<TransferRow> {
         rate: cells.bits_option("rate")?,
         stage: cells.get("stage")?,
         resumed_from: cells.bits_option("resumed_from")?,
+        flow: cells.json_option("flow")?,
+        began_at_byte: cells.bits_option("began_at_byte")?,
         error_code: cells.get("error_code")?,
         error_detail: cells.get("error_detail")?,
         created_at: cells.time("created_at")?,
@@ -259,7 +261,7 @@ pub(crate) async fn retry_transfer(db: &Db, id: TransferId, now: Timestamp) -> R
         TransferState::Queued | TransferState::Failed | TransferState::Cancelled => {}
     }
     let statement = concat!(
-        "UPDATE transfers SET state = 'queued', attempts = 0, next_attempt_at = $2, cancel_requested = FALSE, ",
+        "UPDATE transfers SET state = 'queued', attempts = 0, began_at_byte = NULL, next_attempt_at = $2, cancel_requested = FALSE, ",
         "cancelled_by = NULL, updated_at = $2, finished_at = NULL WHERE id = $1 RETURNING ",
         columns!()
     );

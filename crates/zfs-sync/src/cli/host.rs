@@ -4,6 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use camino::Utf8PathBuf;
 use clap::{Args, Subcommand};
+use zfs_sync_core::flow::{Compression, RateLimit};
 
 use zfs_sync_core::name::DatasetName;
 use zfs_sync_zfs::runner::{Privilege, PrivilegeError};
@@ -91,6 +92,13 @@ pub(crate) struct AgentRun {
     /// How often snapshots are looked for where no event announces them; 1s when not said
     #[arg(long, value_parser = duration, value_name = "DURATION")]
     pub(crate) poll_interval: Option<Duration>,
+    /// How long a transfer that is nearly done may go on when the agent is stopped; the others stop at once, and all are continued
+    /// at the next start; 10s when not said
+    #[arg(long, value_parser = duration, value_name = "DURATION")]
+    pub(crate) drain: Option<Duration>,
+    /// MiB that may wait in memory, for each transfer, while the receiver is busy; 0: none; 32 when not said
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u16).range(..=4096))]
+    pub(crate) buffer_mib: Option<u16>,
     /// Private key of ssh for all connections to other systems; ssh's own configuration when not said
     #[arg(long, value_name = "FILE")]
     pub(crate) ssh_identity: Option<Utf8PathBuf>,
@@ -121,6 +129,7 @@ Examples:
   zfs-sync replicate --recursive tank/media root@nas2:backup/media
   zfs-sync replicate --dry-run root@nas1:tank/media backup/media
   zfs-sync replicate tank/vm root@nas2:backup/vm --ssh-option IdentityFile=/root/.ssh/replication
+  zfs-sync replicate tank/vm root@nas2:backup/vm --limit '08:00-18:00 mon-fri 20MiB/s' --compress auto
 
 Repeat it as often as you like: it sends what is missing, continues what was interrupted, destroys nothing.")]
 pub(crate) struct ReplicateArgs {
@@ -139,6 +148,15 @@ pub(crate) struct ReplicateArgs {
     /// When the target went its own way: rename its copy, whole, and seed anew
     #[arg(long)]
     pub(crate) keep_both: bool,
+    /// Bandwidth: `20MiB/s`, or by this host's clock `08:00-18:00 mon-fri 20MiB/s; 50MiB/s`
+    #[arg(long, value_name = "LIMIT")]
+    pub(crate) limit: Option<RateLimit>,
+    /// Compress between hosts, with zstd on both: off, auto (where it helps, as measured), or a level from 1 to 19
+    #[arg(long, value_name = "off|auto|LEVEL", default_value_t)]
+    pub(crate) compress: Compression,
+    /// MiB that may wait in memory while the receiver is busy; 0: none; 32 when not said
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u16).range(..=4096))]
+    pub(crate) buffer_mib: Option<u16>,
     /// Port of ssh on the source's host
     #[arg(long, value_name = "PORT")]
     pub(crate) ssh_port_source: Option<u16>,

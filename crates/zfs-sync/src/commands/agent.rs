@@ -15,7 +15,7 @@ use zfs_sync_api::{client::Client, codes::ErrorCode};
 use zfs_sync_core::name::HostName;
 use zfs_sync_zfs::runner::LocalRunner;
 
-use super::{Context, Exit, witness_address};
+use super::{Context, Exit, flow, witness_address};
 use crate::{
     cli::{AgentCommand, AgentRun, EnrollArgs, OutputFormat},
     failure::Failure,
@@ -164,6 +164,8 @@ async fn run_agent(context: &Context, arguments: &AgentRun) -> Result<Exit, Fail
         report_interval: arguments.report_interval.unwrap_or(Options::REPORT_INTERVAL),
         poll_interval: arguments.poll_interval.unwrap_or(Options::POLL_INTERVAL),
         max_transfers: Options::MAX_TRANSFERS,
+        drain: arguments.drain.unwrap_or(Options::DRAIN),
+        buffer: flow::buffer(arguments.buffer_mib),
         sanoid: Some(sanoid::Files::standard()),
     };
     let shutdown = CancellationToken::new();

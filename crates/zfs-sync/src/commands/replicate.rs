@@ -40,7 +40,7 @@ use self::{
     side::Host,
     watcher::Terminal,
 };
-use super::{Context, Exit, explain};
+use super::{Context, Exit, explain, flow::Chosen};
 use crate::{
     cli::ReplicateArgs,
     failure::Failure,
@@ -160,6 +160,7 @@ struct Job<'a> {
     held: BTreeMap<DatasetName, Guid>,
     kinds: BTreeMap<DatasetName, DatasetKind>,
     interrupted: CancellationToken,
+    chosen: Chosen,
 }
 
 impl<'a> Job<'a> {
@@ -182,6 +183,12 @@ impl<'a> Job<'a> {
             held: BTreeMap::new(),
             kinds: BTreeMap::new(),
             interrupted: CancellationToken::new(),
+            chosen: Chosen::new(
+                arguments.limit.clone(),
+                arguments.compress,
+                arguments.buffer_mib,
+                context.clock.clone(),
+            ),
         }
     }
 
@@ -294,7 +301,7 @@ impl<'a> Job<'a> {
             source_features: self.source_host.features(),
             target_features: self.target_host.features(),
         };
-        let terminal = Terminal::new(*printer, preview::summary(step));
+        let terminal = Terminal::new(*printer, preview::summary(step), self.chosen.clone());
         let begun = Instant::now();
         let execution = engine::execute(step, &sides, &terminal, &self.interrupted, None);
         let execution = terminal.accompany(execution).await;
@@ -368,7 +375,7 @@ impl<'a> Job<'a> {
                 receiver: Receiver::new(replica.target_system, &replica.target),
                 action: Action::Send(send),
             };
-            let terminal = Terminal::new(self.context.printer, String::new());
+            let terminal = Terminal::new(self.context.printer, String::new(), self.chosen.clone());
             engine::settle(&step, &self.sides(), &terminal).await;
         }
     }

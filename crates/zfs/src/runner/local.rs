@@ -9,7 +9,10 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{Output, Privilege, Runner, Stage, process::Invocation};
+use super::{
+    Output, Privilege, Runner, Stage, StageEnd,
+    process::{Invocation, Ran},
+};
 use crate::{
     command::Command,
     error::{Error, Kind},
@@ -20,7 +23,7 @@ const SYSTEM_DIRECTORIES: &str = "/usr/sbin:/sbin:/usr/local/sbin";
 
 /// Runs commands on this machine, as this user or through `sudo` or `doas`.
 ///
-/// Commands have no time limit of their own: a caller who stops waiting ends them.
+/// A command ends with its [`Command::deadline`], and earlier when the caller stops waiting; a stream has none.
 #[derive(Clone, Debug)]
 pub struct LocalRunner {
     host: String,
@@ -119,6 +122,21 @@ pub(super) fn start_error(host: &str, command: &Command, missing: Kind, error: &
     }
 }
 
+/// What a command that was run has come to; `missing` is what it means that its program is not there.
+pub(super) fn outcome(
+    host: &str,
+    command: &Command,
+    missing: Kind,
+    ran: io::Result<Ran>,
+) -> Result<Output, Error> {
+    match ran {
+        Ok(Ran::Ended(output, StageEnd { success: true, .. })) => Ok(output),
+        Ok(Ran::Ended(_, end)) => Err(Error::ended(host, command, &end)),
+        Ok(Ran::TimedOut(end)) => Err(Error::timed_out(host, command, end.stderr)),
+        Err(error) => Err(start_error(host, command, missing, &error)),
+    }
+}
+
 /// A pipe end, or `/dev/null`.
 pub(super) fn stdio(pipe: Option<impl Into<Stdio>>) -> Stdio {
     pipe.map_or_else(Stdio::null, Into::into)
@@ -131,10 +149,8 @@ impl Runner for LocalRunner {
     }
 
     async fn run(&self, command: &Command) -> Result<Output, Error> {
-        let result = self.invocation(command).run().await;
-        let (output, end) =
-            result.map_err(|error| start_error(&self.host, command, self.missing(), &error))?;
-        if end.success { Ok(output) } else { Err(Error::ended(&self.host, command, &end)) }
+        let ran = self.invocation(command).run(command.deadline()).await;
+        outcome(&self.host, command, self.missing(), ran)
     }
 
     fn start(

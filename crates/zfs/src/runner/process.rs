@@ -42,29 +42,38 @@ pub(super) struct Invocation {
 }
 
 impl Invocation {
-    /// Runs it to its end.
-    pub(super) async fn run(&self) -> io::Result<(Output, StageEnd)> {
+    /// Runs it to its end, or to the end of its time.
+    pub(super) async fn run(&self, limit: Duration) -> io::Result<Ran> {
         let mut process = self.start(Stdio::null(), Stdio::piped(), OUTPUT_STDERR)?;
         let mut stdout = process.child.stdout.take().expect("standard output was asked for");
         let mut text = Vec::new();
-        let end = {
+        let ended = timeout(limit, async {
             let reading = stdout.read_to_end(&mut text);
             tokio::pin!(reading);
             tokio::select! {
                 read = &mut reading => {
                     read?;
-                    process.wait().await
+                    Ok(process.wait().await)
                 }
                 end = process.wait() => {
                     if let Ok(read) = timeout(DRAIN_GRACE, reading).await {
                         read?;
                     }
-                    end
+                    Ok::<StageEnd, io::Error>(end)
                 }
             }
-        };
-        let stdout = String::from_utf8_lossy(&text).into_owned();
-        Ok((Output { stdout, stderr: end.stderr.clone() }, end))
+        });
+        match ended.await {
+            Ok(end) => {
+                let end = end?;
+                let stdout = String::from_utf8_lossy(&text).into_owned();
+                Ok(Ran::Ended(Output { stdout, stderr: end.stderr.clone() }, end))
+            }
+            Err(_elapsed) => {
+                process.terminate();
+                Ok(Ran::TimedOut(process.wait().await))
+            }
+        }
     }
 
     /// Starts it as a stage of a pipeline.
@@ -89,6 +98,15 @@ impl Invocation {
         let stderr = child.stderr.take();
         Ok(Process { child, stderr, tail: Tail::new(stderr_limit), deadline: Deadline::None, end: None })
     }
+}
+
+/// How a command that was run to its end went.
+#[derive(Clone, Debug)]
+pub(super) enum Ran {
+    /// It ended by itself.
+    Ended(Output, StageEnd),
+    /// It was ended, or could not be ended: it hangs.
+    TimedOut(StageEnd),
 }
 
 /// What happens next to a process that was asked to end.
@@ -254,6 +272,22 @@ impl Tail {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn invocation(program: &str, arguments: &[&str]) -> Invocation {
+        let arguments = arguments.iter().map(OsString::from).collect();
+        Invocation { program: program.into(), arguments, environment: Vec::new() }
+    }
+
+    #[tokio::test]
+    async fn a_command_that_hangs_is_ended_when_its_time_is_over() {
+        let hanging = invocation("sh", &["-c", "echo begun >&2; exec sleep 1000"]);
+        let Ran::TimedOut(end) = hanging.run(Duration::from_millis(300)).await.unwrap() else {
+            panic!("sleep has ended by itself")
+        };
+        assert!(!end.success);
+        let quick = invocation("sh", &["-c", "echo done"]).run(Duration::from_mins(1)).await.unwrap();
+        assert!(matches!(quick, Ran::Ended(output, end) if end.success && output.stdout == "done\n"));
+    }
 
     #[test]
     fn only_the_end_of_a_long_standard_error_is_kept() {

@@ -10,15 +10,18 @@ use std::{
     io::{self, PipeReader, PipeWriter},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use async_trait::async_trait;
+use tokio::sync::OnceCell;
 use zfs_sync_core::name::HostName;
 
 use super::{
-    Output, Privilege, Runner, Stage,
-    local::{search_path, start_error, stdio},
-    process::Invocation,
+    FarEnd, Output, Packing, Privilege, Runner, Stage,
+    local::{outcome, search_path, start_error, stdio},
+    packed::remote_line,
+    process::{Invocation, Ran},
 };
 use crate::{
     command::Command,
@@ -28,6 +31,9 @@ use crate::{
 /// The remote shell may be any: no assignment before the command (csh has none), and braces around the variable (csh takes a colon
 /// after a bare one for a modifier).
 pub(crate) const REMOTE_ENVIRONMENT: &str = r#"env LC_ALL=C "PATH=${PATH}:/usr/sbin:/sbin:/usr/local/sbin""#;
+
+/// How long a question beside the commands may take: ssh's own time to connect, and a little.
+const QUESTION: Duration = Duration::from_secs(20);
 
 /// What a path of a unix socket may have at most (`sun_path` has 104 to 108 bytes), less the suffix ssh adds while it binds.
 const MAX_SOCKET_PATH: usize = 85;
@@ -83,6 +89,8 @@ pub struct SshRunner {
     path: OsString,
     /// `None` where the path would be too long for a socket: then every command has its own connection.
     control_path: Option<PathBuf>,
+    /// Asked once.
+    far_end: OnceCell<FarEnd>,
 }
 
 /// Which connection a command uses.
@@ -103,7 +111,7 @@ impl SshRunner {
             Some(user) => format!("{user}@{}", target.host),
             None => target.host.to_string(),
         };
-        Ok(Self { target, name, path: search_path(None), control_path })
+        Ok(Self { target, name, path: search_path(None), control_path, far_end: OnceCell::new() })
     }
 
     /// Looks for `ssh` in `directory` first.
@@ -119,7 +127,7 @@ impl SshRunner {
         let mut arguments: Vec<OsString> = vec!["-O".into(), "exit".into(), "-o".into()];
         arguments.push(control_path_option(control_path));
         arguments.extend(["--".into(), self.target.host.as_str().into()]);
-        if let Err(error) = self.ssh(arguments).run().await {
+        if let Err(error) = self.ssh(arguments).run(QUESTION).await {
             tracing::debug!(host.name = %self.name, error = %error, "could not end the shared ssh connection to {}", self.name);
         }
     }
@@ -130,6 +138,10 @@ impl SshRunner {
     }
 
     fn invocation(&self, command: &Command, connection: Connection) -> Invocation {
+        self.invocation_of(&remote_line(command, Packing::None, self.target.privilege), connection)
+    }
+
+    fn invocation_of(&self, line: &str, connection: Connection) -> Invocation {
         let mut arguments: Vec<OsString> = vec!["-T".into()];
         let mut option = |text: OsString| arguments.extend(["-o".into(), text]);
         // First, because ssh takes the first value it sees: the operator's words win.
@@ -162,7 +174,6 @@ impl SshRunner {
             arguments.extend(["-i".into(), identity.into()]);
         }
         arguments.extend(["--".into(), self.target.host.as_str().into()]);
-        let line = self.target.privilege.line(&command.display_line());
         arguments.push(format!("{REMOTE_ENVIRONMENT} {line}").into());
         self.ssh(arguments)
     }
@@ -175,11 +186,9 @@ impl Runner for SshRunner {
     }
 
     async fn run(&self, command: &Command) -> Result<Output, Error> {
-        let result = self.invocation(command, Connection::Shared).run().await;
+        let ran = self.invocation(command, Connection::Shared).run(command.deadline()).await;
         // Without ssh nothing is reachable.
-        let (output, end) =
-            result.map_err(|error| start_error(&self.name, command, Kind::SshUnreachable, &error))?;
-        if end.success { Ok(output) } else { Err(Error::ended(&self.name, command, &end)) }
+        outcome(&self.name, command, Kind::SshUnreachable, ran)
     }
 
     fn start(
@@ -188,8 +197,32 @@ impl Runner for SshRunner {
         stdin: Option<PipeReader>,
         stdout: Option<PipeWriter>,
     ) -> Result<Box<dyn Stage>, Error> {
+        self.start_packed(command, stdin, stdout, Packing::None)
+    }
+
+    async fn far_end(&self) -> FarEnd {
+        let asked = self.far_end.get_or_try_init(|| async {
+            match self.invocation_of("zstd -V", Connection::Shared).run(QUESTION).await {
+                Ok(Ran::Ended(_, end)) if end.success => Ok(FarEnd::Zstd),
+                // 255 is ssh's own: nothing was learned.
+                Ok(Ran::Ended(_, end)) if end.status != "exited with 255" => {
+                    Ok(FarEnd::Plain("has no zstd".to_owned()))
+                }
+                Ok(Ran::Ended(..) | Ran::TimedOut(_)) | Err(_) => Err(()),
+            }
+        });
+        asked.await.cloned().unwrap_or_else(|()| FarEnd::Plain("could not be asked for zstd".to_owned()))
+    }
+
+    fn start_packed(
+        &self,
+        command: &Command,
+        stdin: Option<PipeReader>,
+        stdout: Option<PipeWriter>,
+        packing: Packing,
+    ) -> Result<Box<dyn Stage>, Error> {
         let process = self
-            .invocation(command, Connection::Own)
+            .invocation_of(&remote_line(command, packing, self.target.privilege), Connection::Own)
             .stage(stdio(stdin), stdio(stdout))
             .map_err(|error| start_error(&self.name, command, Kind::SshUnreachable, &error))?;
         Ok(Box::new(process))

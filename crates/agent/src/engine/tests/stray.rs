@@ -90,8 +90,7 @@ async fn a_hold_is_found_when_another_dataset_takes_the_name_between_two_looks()
         send: &SendCommand::Full { to: "tank/a@one".parse().unwrap(), raw: false },
         target: &*world.source.runner(),
         receive: &ReceiveCommand { dataset: "tank/copy".parse().unwrap(), first: None, origin: None },
-        rate_limit: None,
-        stall_timeout: None,
+        flow: &zfs_sync_zfs::pipeline::Flow::default(),
     };
     transfer(work, &ProgressCounter::new(), &CancellationToken::new()).await.unwrap();
     let (host, done) = (world.source.clone(), AtomicBool::new(false));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use zfs_sync_api::v1::agent::{LeasedTransfer, Peer, TransferOutcome, TransferResult};
 use zfs_sync_core::{
+    flow::FlowSettings,
     ids::{SystemId, TransferId},
     name::DatasetName,
     plan::{Step, first_lost, still_wanted},
@@ -189,6 +190,7 @@ impl Witness {
                     push: transfer.executor == transfer.step.source_system,
                     step: transfer.step.clone(),
                     peer,
+                    flow: FlowSettings::default(),
                 });
             } else {
                 (transfer.state, transfer.finished_at) = (State::Stale, Some(now));
