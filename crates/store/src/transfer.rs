@@ -107,6 +107,10 @@ pub struct TransferRow {
     pub stage: Option<String>,
     /// Bytes the target had already when an interrupted receive was continued.
     pub resumed_from: Option<u64>,
+    /// How the newest attempt reaches the other side: `ssh` or `tls`.
+    pub transport: Option<String>,
+    /// Why not as it was preferred.
+    pub transport_note: Option<String>,
     /// The newest failure, `E_…`.
     pub error_code: Option<String>,
     /// The newest failure in words.

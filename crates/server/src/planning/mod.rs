@@ -15,13 +15,14 @@ mod queue;
 mod refresh;
 mod retry;
 mod still_wanted;
+mod ticket;
 mod withdraw;
 
 pub(crate) use self::{
     changes::{Changes, logical_of},
     decisions::{decisions, settle_decisions},
     execute::{enqueue, execute},
-    executor::{NO_ADDRESS, address, executor},
+    executor::{NO_ADDRESS, address, executor, has_certificate, listener},
     facts::Scope,
     fleet::Fleet,
     group::{PlanError, Planned, plan_group},
@@ -32,5 +33,6 @@ pub(crate) use self::{
     refresh::refresh,
     retry::{AfterFailure, after_failure},
     still_wanted::{Word, still_wanted},
+    ticket::ticket,
     withdraw::{drop_unwanted, replace, withdraw},
 };
