@@ -12,3 +12,4 @@ pub mod identity;
 pub mod inventory;
 pub mod ledger;
 pub mod sanoid;
+pub mod tls;

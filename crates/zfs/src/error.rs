@@ -7,7 +7,8 @@ pub use classify::classify;
 use crate::{command::Command, parse::ParseError, runner::StageEnd};
 
 /// What a failure means. Callers match on this, never on text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// The dataset, snapshot or bookmark does not exist.
     NotFound,
@@ -63,6 +64,14 @@ pub enum Kind {
     SshHostKeyUnknown,
     /// ssh: the host key is another than last time.
     SshHostKeyChanged,
+    /// TLS: no connection to the other agent, or it was lost.
+    TlsUnreachable,
+    /// TLS: a certificate is not accepted.
+    TlsCertificate,
+    /// TLS: the other agent does not accept the ticket.
+    TlsTicket,
+    /// TLS: the ticket does not allow this command.
+    TlsForbidden,
     /// The process was ended from outside or by us.
     Interrupted,
     /// The output of a command was not what its manual promises.
@@ -91,7 +100,7 @@ pub struct Error {
 
 impl Kind {
     /// All of them, in their order.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 35] = [
         Self::NotFound,
         Self::AlreadyExists,
         Self::BaseMismatch,
@@ -119,6 +128,10 @@ impl Kind {
         Self::SshAuthentication,
         Self::SshHostKeyUnknown,
         Self::SshHostKeyChanged,
+        Self::TlsUnreachable,
+        Self::TlsCertificate,
+        Self::TlsTicket,
+        Self::TlsForbidden,
         Self::Interrupted,
         Self::Unparsable,
         Self::Start,
@@ -155,6 +168,10 @@ impl Kind {
             Self::SshAuthentication => "E_SSH_AUTH",
             Self::SshHostKeyUnknown => "E_SSH_HOST_KEY_UNKNOWN",
             Self::SshHostKeyChanged => "E_SSH_HOST_KEY_CHANGED",
+            Self::TlsUnreachable => "E_TLS_UNREACHABLE",
+            Self::TlsCertificate => "E_TLS_CERTIFICATE",
+            Self::TlsTicket => "E_TLS_TICKET",
+            Self::TlsForbidden => "E_TLS_FORBIDDEN",
             Self::Unparsable => "E_ZFS_OUTPUT",
             Self::Start => "E_PROCESS_START",
             Self::Unclassified => "E_ZFS_UNCLASSIFIED",
@@ -178,6 +195,10 @@ impl Kind {
             | Self::Held
             | Self::PoolUnavailable
             | Self::SshUnreachable
+            | Self::TlsUnreachable
+            // Agents renew their certificates, and each attempt has a new ticket.
+            | Self::TlsCertificate
+            | Self::TlsTicket
             | Self::StreamCut
             | Self::Interrupted
             | Self::Start
@@ -199,6 +220,7 @@ impl Kind {
             | Self::SshAuthentication
             | Self::SshHostKeyUnknown
             | Self::SshHostKeyChanged
+            | Self::TlsForbidden
             | Self::Unparsable => false,
         }
     }
@@ -211,6 +233,9 @@ impl Kind {
                 | Self::SshAuthentication
                 | Self::SshHostKeyUnknown
                 | Self::SshHostKeyChanged
+                | Self::TlsUnreachable
+                | Self::TlsCertificate
+                | Self::TlsTicket
         )
     }
 }

@@ -16,6 +16,7 @@
 //! - The agent is stopped: transfers are cancelled, what has come stays resumable, the witness hears `interrupted`.
 
 mod backoff;
+mod certifier;
 mod connector;
 mod hosts;
 mod janitor;
@@ -34,7 +35,7 @@ use std::{
 };
 
 use camino::Utf8PathBuf;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use zfs_sync_api::{
     client::{Client, ClientError},
@@ -51,6 +52,7 @@ use crate::{
     identity::{DataDirLock, IdentityError},
     ledger::{Ledger, LedgerError},
     sanoid,
+    tls::Credentials,
 };
 
 /// How long the last results may take to reach the witness when the agent stops; they are in the ledger anyway.
@@ -128,6 +130,9 @@ struct Shared {
     poll_interval: Duration,
     sanoid: Option<sanoid::Files>,
     ledger: Arc<Ledger>,
+    data_dir: Utf8PathBuf,
+    /// This system's certificate, once it has one.
+    credentials: watch::Sender<Option<Arc<Credentials>>>,
     /// Free places for transfers.
     places: Arc<Semaphore>,
     replicas: Replicas,
@@ -199,6 +204,8 @@ impl Agent {
             poll_interval,
             sanoid,
             ledger: Arc::new(ledger),
+            data_dir,
+            credentials: watch::Sender::new(None),
             places: Arc::new(Semaphore::new(max_transfers.max(1) as usize)),
             replicas: Replicas::default(),
             reporter: ReporterHandle::default(),
@@ -219,6 +226,7 @@ async fn run(shared: Arc<Shared>, tasks: TaskTracker, lock: DataDirLock) {
         let leasing = tasks.spawn(leaser::run(Arc::clone(&shared)));
         tasks.spawn(janitor::run(Arc::clone(&shared)));
         tasks.spawn(outbox::run(Arc::clone(&shared)));
+        tasks.spawn(certifier::run(Arc::clone(&shared)));
         shared.shutdown.cancelled().await;
         // First who starts transfers, then the transfers.
         if let Err(error) = leasing.await {
@@ -237,6 +245,8 @@ async fn run(shared: Arc<Shared>, tasks: TaskTracker, lock: DataDirLock) {
 async fn begin(shared: &Shared) -> Option<Features> {
     let features = shared.unless_shutdown(probe(shared)).await?;
     let features = shared.local_features.get_or_init(|| features).clone();
+    // Before hello: where a certificate is missing, leases that need one can not be planned.
+    shared.unless_shutdown(certifier::begin(shared)).await?;
     shared.unless_shutdown(say_hello(shared, Some(&features))).await?;
     shared.unless_shutdown(janitor::recover(shared)).await?;
     Some(features)
@@ -286,6 +296,7 @@ fn hello(shared: &Shared, features: Option<&Features>) -> Hello {
         os: std::env::consts::OS.to_owned(),
         report_interval_ms: u64::try_from(shared.report_interval.as_millis()).unwrap_or(u64::MAX),
         clock_ms: shared.clock.now().as_millisecond(),
+        listener: None,
     }
 }
 

@@ -13,7 +13,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use zfs_sync_api::{
     codes::ErrorCode,
-    v1::agent::{LeasedTransfer, ProgressReport, TransferOutcome, TransferResult},
+    v1::{
+        agent::{LeasedTransfer, ProgressReport, TransferOutcome, TransferResult},
+        certificate::TransportUsed,
+    },
 };
 use zfs_sync_core::{name::DatasetName, plan::Action};
 
@@ -65,7 +68,8 @@ pub(super) async fn accept(shared: &Arc<Shared>, leased: LeasedTransfer) {
         Err(error) => {
             tracing::error!(transfer.id = %id, error = %error, "did not start transfer {id}: {error}");
             let outcome = failed(ErrorCode::LedgerInvalid.code(), error.to_string(), true);
-            let result = TransferResult { generation, outcome, bytes: 0, resumed_from: None };
+            let result =
+                TransferResult { generation, outcome, bytes: 0, resumed_from: None, transport: None };
             // The ledger can not keep it. When this is not heard, the lease ends by itself.
             let told = shared.unless_shutdown(shared.client.report_result(id, &result)).await;
             if let Some(Err(error)) = told {
@@ -78,7 +82,7 @@ pub(super) async fn accept(shared: &Arc<Shared>, leased: LeasedTransfer) {
         shared.transfers.spawn(run(Arc::clone(shared), leased, place));
     } else {
         let outcome = failed(ErrorCode::Busy.code(), "this agent has no free place".to_owned(), true);
-        finish(shared, &leased, not_begun(outcome), None).await;
+        finish(shared, &leased, not_begun(outcome), None, None).await;
         shared.outbox.wake();
     }
 }
@@ -115,7 +119,7 @@ async fn run(shared: Arc<Shared>, leased: LeasedTransfer, place: OwnedSemaphoreP
     let stop = stop.get().copied();
     // Not even the wake of another transfer lets it overtake the report of what it did.
     let kept_back = shared.outbox.keep_back(id, leased.generation);
-    finish(&shared, &leased, execution, stop).await;
+    finish(&shared, &leased, execution, stop, watcher.transport()).await;
     drop(place);
 
     shared.reporter.mark(local_datasets(&leased));
@@ -152,7 +156,13 @@ const fn not_begun(outcome: TransferOutcome) -> Execution {
 }
 
 /// Writes down how it ended. From here on a crash loses nothing.
-async fn finish(shared: &Shared, leased: &LeasedTransfer, execution: Execution, stop: Option<Stop>) {
+async fn finish(
+    shared: &Shared,
+    leased: &LeasedTransfer,
+    execution: Execution,
+    stop: Option<Stop>,
+    transport: Option<TransportUsed>,
+) {
     let Execution { outcome, bytes, resumed_from, settled } = execution;
     let (id, generation) = (leased.id, leased.generation);
     let outcome = match (outcome, stop) {
@@ -166,7 +176,8 @@ async fn finish(shared: &Shared, leased: &LeasedTransfer, execution: Execution, 
         }
         other => tracing::info!(transfer.id = %id, bytes, outcome = ?other, "transfer {id} ended"),
     }
-    let result = outcome.map(|outcome| TransferResult { generation, outcome, bytes, resumed_from });
+    let result =
+        outcome.map(|outcome| TransferResult { generation, outcome, bytes, resumed_from, transport });
     let written = shared
         .ledger(move |ledger| {
             // From here on one entry is enough: whoever looks after it looks after everything its replica has left.
@@ -210,7 +221,7 @@ async fn tell(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut rate = Rate::default();
     let mut told: Option<(Instant, u64, Stage)> = None;
-    let mut silent = false;
+    let (mut silent, mut transport_told) = (false, false);
     loop {
         ticks.tick().await;
         let Progress { stage, total, resumed_from } = watcher.progress();
@@ -229,6 +240,7 @@ async fn tell(
             rate,
             stage: stage.as_str().to_owned(),
             resumed_from,
+            transport: watcher.transport().filter(|_| !transport_told),
         };
         let asked = fence.now();
         match shared.client.report_progress(leased.id, &report).await {
@@ -236,6 +248,7 @@ async fn tell(
                 fence.renewed(asked);
                 silent = false;
                 told = Some((now, bytes, stage));
+                transport_told |= report.transport.is_some();
                 if answer.cancel {
                     stop_for(Stop::Asked);
                 }

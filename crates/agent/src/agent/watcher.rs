@@ -1,8 +1,9 @@
 //! Follows an execution for the witness and for the ledger.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use async_trait::async_trait;
+use zfs_sync_api::v1::certificate::TransportUsed;
 use zfs_sync_core::ids::TransferId;
 use zfs_sync_zfs::pipeline::ProgressCounter;
 
@@ -26,16 +27,28 @@ pub(super) struct LedgerWatcher {
     ledger: Arc<Ledger>,
     counter: ProgressCounter,
     progress: Mutex<Progress>,
+    transport: OnceLock<TransportUsed>,
 }
 
 impl LedgerWatcher {
     pub(super) fn new(transfer: TransferId, ledger: Arc<Ledger>) -> Self {
         let progress = Mutex::new(Progress { stage: Stage::Preparing, total: None, resumed_from: None });
-        Self { transfer, ledger, counter: ProgressCounter::new(), progress }
+        let transport = OnceLock::new();
+        Self { transfer, ledger, counter: ProgressCounter::new(), progress, transport }
     }
 
     pub(super) fn progress(&self) -> Progress {
         *self.progress.lock().expect("no holder of this lock panics")
+    }
+
+    /// The other side is reached so.
+    pub(super) fn reached(&self, transport: TransportUsed) {
+        let _already = self.transport.set(transport);
+    }
+
+    /// How the other side is reached, once that is known.
+    pub(super) fn transport(&self) -> Option<TransportUsed> {
+        self.transport.get().cloned()
     }
 
     fn change(&self, change: impl FnOnce(&mut Progress)) {

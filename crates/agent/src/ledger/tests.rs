@@ -40,7 +40,15 @@ fn leased(number: u128, generation: u64) -> LeasedTransfer {
             target_origin: None,
         }),
     };
-    LeasedTransfer { id: id(number), generation, lease_ms: 30_000, step, peer: None, push: false }
+    LeasedTransfer {
+        id: id(number),
+        generation,
+        lease_ms: 30_000,
+        step,
+        peer: None,
+        push: false,
+        ticket: None,
+    }
 }
 
 const fn zfs_guid(number: u64) -> zfs_sync_core::guid::Guid {
@@ -60,7 +68,7 @@ fn note(label: &str) -> HoldNote {
 
 fn result(generation: u64) -> TransferResult {
     let outcome = TransferOutcome::Failed { code: "E_X".into(), detail: "x".into(), retryable: true };
-    TransferResult { generation, outcome, bytes: 5, resumed_from: Some(2) }
+    TransferResult { generation, outcome, bytes: 5, resumed_from: Some(2), transport: None }
 }
 
 struct Place {

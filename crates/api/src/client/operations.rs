@@ -11,7 +11,9 @@ use zfs_sync_core::{
 };
 
 use super::{Client, ClientError};
-use crate::v1::{agent, certificate, conflict, group, health, key, plan, replica, sync, system, transfer, whatif};
+use crate::v1::{
+    agent, certificate, conflict, group, health, key, plan, replica, sync, system, transfer, whatif,
+};
 
 type Answer<T> = Result<T, ClientError>;
 

@@ -153,7 +153,9 @@ mod tests {
         let system: SystemId = Uuid::from_u128(7).into();
         assert_eq!(system_uri(system), "urn:uuid:00000000-0000-0000-0000-000000000007");
         assert_eq!(system_of_uri(&system_uri(system)), Some(system));
-        for wrong in ["", "urn:uuid:", "urn:uuid:x", "https://example.org/00000000-0000-0000-0000-000000000007"] {
+        for wrong in
+            ["", "urn:uuid:", "urn:uuid:x", "https://example.org/00000000-0000-0000-0000-000000000007"]
+        {
             assert_eq!(system_of_uri(wrong), None, "{wrong}");
         }
     }

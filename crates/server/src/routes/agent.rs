@@ -15,7 +15,9 @@ use zfs_sync_api::{
     },
 };
 use zfs_sync_core::{ids::SystemId, name::HostName, time::Timestamp};
-use zfs_sync_store::{Error as StoreError, Listener, Outcome, Report, ReportedDataset, SystemSeen, TransferRow};
+use zfs_sync_store::{
+    Error as StoreError, Listener, Outcome, Report, ReportedDataset, SystemSeen, TransferRow,
+};
 
 use super::systems::not_found;
 use crate::{

@@ -171,7 +171,6 @@ pub(super) async fn enrol_system(
         state.store.set_certificate_end(system.id, certificate.expires_at).await?;
     }
     let hostname = system.hostname.to_string();
-    let enrolled =
-        Enrolled { system_id: system.id, hostname, api_key: minted.expose(), certificate };
+    let enrolled = Enrolled { system_id: system.id, hostname, api_key: minted.expose(), certificate };
     Ok((StatusCode::CREATED, Json(enrolled)))
 }

@@ -88,7 +88,10 @@ async fn enrolment_brings_a_certificate_and_a_wrong_request_leaves_the_token_unu
         key: enrolled["api_key"].as_str().unwrap().to_owned(),
     };
     let later = again.issue(nas1.id, &request().1, witness.state.now()).unwrap();
-    assert_eq!(enrolled["certificate"]["authority"], later.authority, "another witness has the same authority");
+    assert_eq!(
+        enrolled["certificate"]["authority"], later.authority,
+        "another witness has the same authority"
+    );
 }
 
 #[tokio::test]
@@ -101,7 +104,8 @@ async fn a_lease_admits_to_the_other_side_where_that_listens() {
     let leased = witness.lease(&nas1).await.remove(0);
     assert_eq!((&leased["ticket"], &leased["peer"]["tls"]), (&Value::Null, &Value::Null));
     assert_eq!(leased["peer"]["ssh_hostname"], "nas2");
-    let failed = json!({ "outcome": "failed", "code": "E_TLS_UNREACHABLE", "detail": "x", "retryable": true });
+    let failed =
+        json!({ "outcome": "failed", "code": "E_TLS_UNREACHABLE", "detail": "x", "retryable": true });
     witness.result(&nas1, &leased, failed).await.fine();
 
     certified(&witness, &nas1).await;
@@ -123,7 +127,10 @@ async fn a_lease_admits_to_the_other_side_where_that_listens() {
     let path = format!("/api/v1/transfers/{}/progress", leased["id"].as_str().unwrap());
     witness.call("POST", &path, Some(&nas1.key), Some(progress)).await.fine();
     let shown = witness.get(&format!("/transfers/{}", leased["id"].as_str().unwrap())).await.fine();
-    assert_eq!((&shown["transport"], &shown["transport_note"]), (&json!("ssh"), &json!("E_TLS_UNREACHABLE: nobody answers")));
+    assert_eq!(
+        (&shown["transport"], &shown["transport_note"]),
+        (&json!("ssh"), &json!("E_TLS_UNREACHABLE: nobody answers"))
+    );
 
     // To tidy up, its executor gets another one; nobody else does.
     let asked = json!({ "transfer_id": leased["id"] });

@@ -38,7 +38,8 @@ async fn enrol(admin: &Client, base: &Url, hostname: &str) -> (Enrolled, Client)
     let stranger = Client::new(base, None).unwrap();
     let hostname = hostname.to_owned();
     let platform = "linux".to_owned();
-    let body = Enrol { token, hostname, platform, ssh_hostname: None, ssh_user: None, ssh_port: None, csr: None };
+    let body =
+        Enrol { token, hostname, platform, ssh_hostname: None, ssh_user: None, ssh_port: None, csr: None };
     let enrolled = stranger.enrol(&body).await.unwrap();
     let agent = client(base, &enrolled.api_key);
     let hello = Hello {
@@ -151,7 +152,8 @@ async fn every_method_finds_its_operation() {
     assert_eq!(admin.list_transfers(&query).await.unwrap().len(), 1);
     assert!(admin.cancel_transfer(leased.id).await.unwrap().cancel_requested);
     assert!(source.report_progress(leased.id, &progress).await.unwrap().cancel);
-    let result = |outcome| TransferResult { generation, outcome, bytes: 9, resumed_from: None, transport: None };
+    let result =
+        |outcome| TransferResult { generation, outcome, bytes: 9, resumed_from: None, transport: None };
     assert_eq!(
         source.report_result(leased.id, &result(TransferOutcome::Cancelled)).await.unwrap().state,
         "cancelled"

@@ -4,7 +4,9 @@ use super::{
     super::{Db, DbRow, Driver},
     cells::{Cells, bits, count_of, json_text, moment},
 };
-use crate::{Error, Listener, NewSystem, Result, SystemChange, SystemRow, SystemSeen, error::Constraints as _};
+use crate::{
+    Error, Listener, NewSystem, Result, SystemChange, SystemRow, SystemSeen, error::Constraints as _,
+};
 
 macro_rules! columns {
     () => {

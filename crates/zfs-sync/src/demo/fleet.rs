@@ -61,7 +61,7 @@ struct Cable(Network);
 
 impl Connector for Cable {
     fn runner(&self, peer: &Peer) -> Result<Arc<dyn Runner>, ConnectError> {
-        Ok(self.0.remote(&peer.ssh_hostname))
+        Ok(self.0.remote(&peer.hostname))
     }
 }
 

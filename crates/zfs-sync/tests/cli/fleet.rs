@@ -58,6 +58,7 @@ impl Fleet {
                 ssh_hostname: None,
                 ssh_user: None,
                 ssh_port: None,
+                csr: None,
             };
             Client::new(&self.base, None).unwrap().enrol(&body).await.unwrap()
         });

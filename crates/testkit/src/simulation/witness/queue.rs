@@ -181,9 +181,10 @@ impl Witness {
                 let hostname = name(other);
                 (!alone).then(|| Peer {
                     hostname: hostname.clone(),
-                    ssh_hostname: hostname,
+                    ssh_hostname: Some(hostname),
                     ssh_user: None,
                     ssh_port: 22,
+                    tls: None,
                 })
             });
             let Some(transfer) = self.transfer_mut(id) else { continue };
@@ -200,6 +201,7 @@ impl Witness {
                     push: transfer.executor == transfer.step.source_system,
                     step: transfer.step.clone(),
                     peer,
+                    ticket: None,
                 });
             } else {
                 (transfer.state, transfer.finished_at) = (State::Stale, Some(now));
