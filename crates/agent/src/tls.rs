@@ -14,8 +14,46 @@
 //!   agent that listens.
 //! - A certificate that was lost admits to nothing: without a lease there is no ticket. So deleting a system is enough.
 
+mod authorise;
+pub(crate) mod connect;
 pub mod credentials;
+mod frame;
+mod pipes;
+pub(crate) mod runner;
+pub(crate) mod serve;
+mod stage;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+mod ticket;
+mod trust;
+mod wire;
+
+use std::net::SocketAddr;
 
 pub use credentials::{Credentials, CredentialsError};
+use zfs_sync_core::name::HostName;
+
+/// By what an agent reaches the other side of its transfers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// TLS where the other agent listens; ssh where it does not, or where that fails, which is logged and shown with the transfer.
+    #[default]
+    Auto,
+    /// TLS alone.
+    Tls,
+    /// ssh alone.
+    Ssh,
+}
+
+/// How an agent takes part. From its own configuration, never from the witness.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsOptions {
+    /// Where it listens for other agents; `None`: nowhere.
+    pub listen: Option<SocketAddr>,
+    /// By what name others reach it; `None`: as ssh would, else by its name in the fleet.
+    pub host: Option<HostName>,
+    /// How it reaches others.
+    pub transport: Transport,
+}

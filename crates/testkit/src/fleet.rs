@@ -25,6 +25,7 @@ use url::Url;
 use zfs_sync_agent::{
     agent::{Agent, AgentHandle, ConnectError, Connector, Options as AgentOptions},
     identity::{self, EnrollOptions},
+    tls::TlsOptions,
 };
 use zfs_sync_api::{
     client::{Client, TransferQuery},
@@ -164,6 +165,7 @@ impl Fleet {
             poll_interval: AgentOptions::POLL_INTERVAL,
             max_transfers: AgentOptions::MAX_TRANSFERS,
             sanoid: None,
+            tls: TlsOptions::default(),
         };
         let handle = Agent::start(options, shutdown.clone())?;
         drop(guard);

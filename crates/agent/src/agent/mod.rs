@@ -30,6 +30,8 @@ mod transfer;
 mod watcher;
 
 use std::{
+    io,
+    net::{SocketAddr, TcpListener},
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -37,10 +39,11 @@ use std::{
 use camino::Utf8PathBuf;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
 use zfs_sync_api::{
     client::{Client, ClientError},
     codes::ErrorCode,
-    v1::agent::Hello,
+    v1::{agent::Hello, certificate::TransferListener},
 };
 use zfs_sync_core::{ids::SystemId, time::Clock};
 use zfs_sync_zfs::{features::Features, runner::Runner};
@@ -52,7 +55,7 @@ use crate::{
     identity::{DataDirLock, IdentityError},
     ledger::{Ledger, LedgerError},
     sanoid,
-    tls::Credentials,
+    tls::{Credentials, TlsOptions, Transport, connect::Connections, serve::Serving},
 };
 
 /// How long the last results may take to reach the witness when the agent stops; they are in the ledger anyway.
@@ -81,6 +84,8 @@ pub struct Options {
     pub max_transfers: u32,
     /// Where to read what sanoid keeps; `None`: nowhere, as for a host that is not this machine.
     pub sanoid: Option<sanoid::Files>,
+    /// How it reaches other agents over TLS, and is reached.
+    pub tls: TlsOptions,
 }
 
 impl Options {
@@ -99,6 +104,15 @@ pub enum StartError {
     /// The data directory is in use or can not be used.
     #[error("could not take the data directory")]
     DataDir(#[from] IdentityError),
+    /// It can not listen for other agents.
+    #[error("could not listen at {address}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The ledger can not be opened.
     #[error("could not open the ledger")]
     Ledger(#[from] LedgerError),
@@ -109,6 +123,10 @@ impl StartError {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::DataDir(error) => error.code(),
+            Self::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
+                ErrorCode::AddressInUse
+            }
+            Self::Listen { .. } => ErrorCode::ConfigInvalid,
             Self::Ledger(_) => ErrorCode::LedgerInvalid,
         }
     }
@@ -133,6 +151,11 @@ struct Shared {
     data_dir: Utf8PathBuf,
     /// This system's certificate, once it has one.
     credentials: watch::Sender<Option<Arc<Credentials>>>,
+    /// How it reaches others.
+    transport: Transport,
+    connections: Arc<Connections>,
+    /// What hello says of this listener.
+    listener: Option<TransferListener>,
     /// Free places for transfers.
     places: Arc<Semaphore>,
     replicas: Replicas,
@@ -152,6 +175,7 @@ pub struct Agent;
 pub struct AgentHandle {
     shared: Arc<Shared>,
     tasks: TaskTracker,
+    address: Option<SocketAddr>,
 }
 
 impl AgentHandle {
@@ -159,6 +183,11 @@ impl AgentHandle {
     pub async fn wait(&self) {
         self.tasks.close();
         self.tasks.wait().await;
+    }
+
+    /// Where it listens for other agents.
+    pub const fn transfer_address(&self) -> Option<SocketAddr> {
+        self.address
     }
 
     /// Something happened on this host (a zed hook says so): look at it now.
@@ -189,9 +218,22 @@ impl Agent {
             poll_interval,
             max_transfers,
             sanoid,
+            tls,
         } = options;
         let lock = DataDirLock::acquire(&data_dir)?;
         let ledger = Ledger::open(&data_dir)?.ledger;
+        let credentials = watch::Sender::new(None);
+        let listening = tls.listen.map(bind).transpose()?;
+        let listener = listening.as_ref().map(|(_, address)| TransferListener {
+            host: tls.host.as_ref().map(ToString::to_string),
+            port: address.port(),
+            instance: Uuid::new_v4(),
+        });
+        let serving = listener.as_ref().map(|listener| {
+            let (local, clock) = (Arc::clone(&local), Arc::clone(&clock));
+            Arc::new(Serving::new(system_id, listener.instance, local, clock, credentials.subscribe()))
+        });
+        let connections = Connections::new(Arc::clone(&clock), credentials.subscribe());
         let shared = Arc::new(Shared {
             client,
             system_id,
@@ -205,7 +247,10 @@ impl Agent {
             sanoid,
             ledger: Arc::new(ledger),
             data_dir,
-            credentials: watch::Sender::new(None),
+            credentials,
+            transport: tls.transport,
+            connections: Arc::new(connections),
+            listener,
             places: Arc::new(Semaphore::new(max_transfers.max(1) as usize)),
             replicas: Replicas::default(),
             reporter: ReporterHandle::default(),
@@ -214,9 +259,26 @@ impl Agent {
             shutdown,
         });
         let tasks = TaskTracker::new();
+        let address = listening.as_ref().map(|(_, address)| *address);
+        if let (Some((listener, _)), Some(serving)) = (listening, serving) {
+            let at = address.expect("it listens");
+            let listener = tokio::net::TcpListener::from_std(listener)
+                .map_err(|source| StartError::Listen { address: at, source })?;
+            tasks.spawn(serving.listen(listener, shared.shutdown.clone()));
+        }
         tasks.spawn(run(Arc::clone(&shared), tasks.clone(), lock));
-        Ok(AgentHandle { shared, tasks })
+        Ok(AgentHandle { shared, tasks, address })
     }
+}
+
+/// Port 0 becomes a real one here.
+fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let bound = TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    });
+    bound.map_err(|source| StartError::Listen { address, source })
 }
 
 async fn run(shared: Arc<Shared>, tasks: TaskTracker, lock: DataDirLock) {
@@ -296,7 +358,7 @@ fn hello(shared: &Shared, features: Option<&Features>) -> Hello {
         os: std::env::consts::OS.to_owned(),
         report_interval_ms: u64::try_from(shared.report_interval.as_millis()).unwrap_or(u64::MAX),
         clock_ms: shared.clock.now().as_millisecond(),
-        listener: None,
+        listener: shared.listener.clone(),
     }
 }
 

@@ -90,6 +90,7 @@ impl World {
             poll_interval: Duration::from_millis(100),
             max_transfers: 2,
             sanoid: None,
+            tls: TlsOptions::default(),
         }
     }
 

@@ -135,18 +135,23 @@ async fn execute(
     cancel: &CancellationToken,
     fence: &Fence,
 ) -> Execution {
-    let LeasedTransfer { id, step, peer, push, .. } = leased;
+    let LeasedTransfer { id, step, peer, push, ticket, .. } = leased;
     let _claim = match shared.replicas.claim_for(step, *id).await {
         Ok(claim) => claim,
         Err(busy) => return not_begun(failed(ErrorCode::Busy.code(), busy.to_string(), true)),
     };
     // Nothing is held yet, so here it may stop anywhere.
     let connected = tokio::select! {
-        connected = Hosts::connect(shared, step, peer.as_ref(), *push) => connected,
+        connected = Hosts::connect(shared, step, peer.as_ref(), ticket.as_ref(), *push) => connected,
         () = cancel.cancelled() => Err(TransferOutcome::Cancelled),
     };
     match connected {
-        Ok(hosts) => engine::execute(step, &hosts.sides(), watcher, cancel, Some(fence)).await,
+        Ok(hosts) => {
+            if let Some(transport) = hosts.transport() {
+                watcher.reached(transport);
+            }
+            engine::execute(step, &hosts.sides(), watcher, cancel, Some(fence)).await
+        }
         Err(outcome) => not_begun(outcome),
     }
 }

@@ -6,8 +6,18 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, SanType, SigningKey as _, date_time_ymd,
 };
-use zfs_sync_api::v1::certificate::{IssuedCertificate, SignedTicket, TICKET_CONTEXT, Ticket, system_uri};
-use zfs_sync_core::{ids::SystemId, time::Timestamp};
+use uuid::Uuid;
+use zfs_sync_api::v1::certificate::{
+    IssuedCertificate, Purpose, SignedTicket, TICKET_CONTEXT, Ticket, system_uri,
+};
+use zfs_sync_core::{
+    guid::{Guid, Txg},
+    ids::SystemId,
+    inventory::DatasetKind,
+    name::DatasetName,
+    plan::{Action, Point, Receiver, Send, Step},
+    time::Timestamp,
+};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -49,5 +59,53 @@ impl Authority {
         let signature = self.issuer.key().sign(&message).unwrap();
         let signature = signature.iter().map(|byte| format!("{byte:02x}")).collect();
         SignedTicket { ticket, signature }
+    }
+}
+
+/// Two systems: 1 has `tank/a`, 2 gets `backup/a`.
+pub(crate) fn system(number: u128) -> SystemId {
+    Uuid::from_u128(number).into()
+}
+
+/// A step that sends `tank/a` of system 1 up to the snapshot with this GUID into `backup/new/a` of system 2.
+pub(crate) fn step(source_guid: Guid, to: Guid) -> Step {
+    let target: DatasetName = "backup/new/a".parse().unwrap();
+    let point = Point { guid: to, createtxg: Txg::new(5), label: "one".parse().unwrap(), creation: 0 };
+    Step {
+        source_system: system(1),
+        target_system: system(2),
+        source: "tank/a".parse().unwrap(),
+        target: target.clone(),
+        kind: DatasetKind::Filesystem,
+        source_guid,
+        receiver: Receiver::new(system(2), &target),
+        action: Action::Send(Send {
+            base: None,
+            to: point,
+            snapshots: 1,
+            resume: false,
+            discard_partial: None,
+            raw: false,
+            target_newest: None,
+            create_parents: vec!["backup/new".parse().unwrap()],
+            target_origin: None,
+        }),
+    }
+}
+
+/// A ticket for `client` at the other one of both systems, made at `now`.
+pub(crate) fn ticket(step: Step, client: SystemId, instance: Uuid, now: Timestamp) -> Ticket {
+    let server = if client == step.source_system { step.target_system } else { step.source_system };
+    Ticket {
+        nonce: Uuid::new_v4(),
+        purpose: Purpose::Transfer,
+        transfer: Uuid::from_u128(77).into(),
+        generation: 3,
+        client,
+        server,
+        instance,
+        step,
+        issued_at: now,
+        expires_at: now.checked_add(Duration::from_mins(10)).unwrap(),
     }
 }

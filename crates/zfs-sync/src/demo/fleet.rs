@@ -11,6 +11,7 @@ use url::Url;
 use zfs_sync_agent::{
     agent::{Agent, AgentHandle, ConnectError, Connector, Options as AgentOptions},
     identity::{self, EnrollOptions},
+    tls::TlsOptions,
 };
 use zfs_sync_api::{
     client::Client,
@@ -157,6 +158,7 @@ impl Fleet {
             poll_interval: POLL_INTERVAL,
             max_transfers: AgentOptions::MAX_TRANSFERS,
             sanoid: None,
+            tls: TlsOptions::default(),
         };
         let handle = Agent::start(options, shutdown.clone()).map_err(|error| broken(&error))?;
         self.agents.insert(name, Running { handle, shutdown });
