@@ -191,7 +191,7 @@ impl Ledger {
     /// Begins a leased transfer. A generation that is not the highest seen is refused: the witness has given the transfer
     /// to somebody since.
     pub fn begin(&self, leased: &LeasedTransfer) -> Result<(), LedgerError> {
-        let LeasedTransfer { id, generation, lease_ms: _, step, peer, push, flow: _ } = leased;
+        let LeasedTransfer { id, generation, lease_ms: _, step, peer, push, flow: _, ticket: _ } = leased;
         let mut state = self.state();
         if let Some(seen) = state.generations.get(id).copied().filter(|seen| seen >= generation) {
             return Err(LedgerError::OldGeneration { transfer: *id, offered: *generation, seen });

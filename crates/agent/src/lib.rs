@@ -14,3 +14,4 @@ pub mod inventory;
 pub mod ledger;
 pub mod remote;
 pub mod sanoid;
+pub mod tls;

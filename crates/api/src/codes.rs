@@ -142,6 +142,10 @@ error_codes! {
     SshAuthentication = "E_SSH_AUTH", 502, 8, false, "ssh: the key is refused";
     SshHostKeyUnknown = "E_SSH_HOST_KEY_UNKNOWN", 409, 10, false, "ssh: the host key is not known";
     SshHostKeyChanged = "E_SSH_HOST_KEY_CHANGED", 409, 10, false, "ssh: the host key has changed";
+    TlsUnreachable = "E_TLS_UNREACHABLE", 502, 8, true, "The other agent is not reached over TLS";
+    TlsCertificate = "E_TLS_CERTIFICATE", 502, 8, true, "A certificate is not accepted";
+    TlsTicket = "E_TLS_TICKET", 403, 4, true, "The other agent does not accept the ticket";
+    TlsForbidden = "E_TLS_FORBIDDEN", 403, 4, false, "The ticket does not allow this command";
     TransferInterrupted = "E_TRANSFER_INTERRUPTED", 500, 1, true, "The transfer was interrupted";
     CommandTimeout = "E_COMMAND_TIMEOUT", 504, 1, true, "A command did not end in time";
     TransferStalled = "E_TRANSFER_STALLED", 504, 1, true, "No byte moved for too long";

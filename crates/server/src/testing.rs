@@ -237,6 +237,11 @@ impl Witness {
         (nas1, nas2)
     }
 
+    /// Seconds since 1970.
+    pub(crate) fn clock_seconds(&self) -> i64 {
+        self.clock.now().as_second()
+    }
+
     pub(crate) fn advance(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
     }

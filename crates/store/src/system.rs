@@ -3,7 +3,7 @@
 use serde_json::Value;
 use zfs_sync_core::{flow::RateLimit, ids::SystemId, name::HostName, time::Timestamp};
 
-use crate::{Result, Store, store::dispatch};
+use crate::{Listener, Result, Store, store::dispatch};
 
 /// One registered host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +34,10 @@ pub struct SystemRow {
     pub clock_offset_ms: Option<i64>,
     /// How often the agent looks at its datasets, in milliseconds.
     pub inventory_interval_ms: Option<u64>,
+    /// Where its agent listens for other agents; `None`: it does not.
+    pub listener: Option<Listener>,
+    /// Until when its newest certificate is valid; `None`: it has none.
+    pub certificate_expires_at: Option<Timestamp>,
     /// When it was registered.
     pub created_at: Timestamp,
     /// When its registration last changed.

@@ -112,6 +112,10 @@ pub struct TransferRow {
     pub flow: Option<FlowReport>,
     /// What `resumed_from` was when the attempt before failed: attempts that begin there again do not get on.
     pub began_at_byte: Option<u64>,
+    /// How the newest attempt reaches the other side: `ssh` or `tls`.
+    pub transport: Option<String>,
+    /// Why not as it was preferred.
+    pub transport_note: Option<String>,
     /// The newest failure, `E_…`.
     pub error_code: Option<String>,
     /// The newest failure in words.

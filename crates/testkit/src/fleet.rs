@@ -25,6 +25,7 @@ use url::Url;
 use zfs_sync_agent::{
     agent::{Agent, AgentHandle, ConnectError, Connector, Options as AgentOptions},
     identity::{self, EnrollOptions},
+    tls::TlsOptions,
 };
 use zfs_sync_api::{
     client::{Client, TransferQuery},
@@ -166,6 +167,7 @@ impl Fleet {
             drain: Duration::ZERO,
             buffer: 0,
             sanoid: None,
+            tls: TlsOptions::default(),
         };
         let handle = Agent::start(options, shutdown.clone())?;
         drop(guard);

@@ -24,6 +24,7 @@ pub use own::{NotOurs, OwnBookmark, OwnTag};
 pub use quote::quote;
 pub use spoken::{Spoken, read};
 pub use words::{NotOurLine, words};
+use serde::{Deserialize, Serialize};
 use zfs_sync_core::{
     guid::Guid,
     inventory::DatasetKind,
@@ -31,7 +32,8 @@ use zfs_sync_core::{
 };
 
 /// Columns of a dataset listing, in the order they are asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ListColumns {
     /// Everything replication looks at: name, guid, type, createtxg, written, used, referenced, available, readonly, mounted, encryption, origin, receive_resume_token.
     Dataset,
@@ -40,7 +42,8 @@ pub enum ListColumns {
 }
 
 /// Which datasets a listing covers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// Every imported pool.
     Everything,
@@ -51,7 +54,8 @@ pub enum Scope {
 }
 
 /// One command.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Command {
     /// `zfs version`.
     Version,
@@ -125,6 +129,9 @@ pub enum Command {
         bookmark: OwnBookmark,
     },
     /// `zfs destroy DATASET@SNAPSHOT`: one snapshot, rendered only for what was approved and looked at. Never `-r`, `-R`, `-f`.
+    ///
+    /// It has no form on the wire: only who has looked can say that it may go.
+    #[serde(skip)]
     DestroySnapshot {
         /// Approved, unheld, without clones.
         snapshot: Doomed,
@@ -185,7 +192,8 @@ pub enum Command {
 }
 
 /// Which snapshots [`Command::ListDependents`] asks about.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Dependents {
     /// All of one dataset.
     Dataset(DatasetName),
@@ -194,7 +202,8 @@ pub enum Dependents {
 }
 
 /// What a stream consists of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SendCommand {
     /// A full stream of one snapshot.
     Full {
@@ -239,7 +248,7 @@ pub enum SendCommand {
 }
 
 /// How a stream is received. Always `-s` (resumable) and `-u` (not mounted); never `-F`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReceiveCommand {
     /// Into which dataset.
     pub dataset: DatasetName,

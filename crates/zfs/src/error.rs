@@ -9,7 +9,8 @@ pub use classify::classify;
 use crate::{command::Command, parse::ParseError, runner::StageEnd};
 
 /// What a failure means. Callers match on this, never on text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// The dataset, snapshot or bookmark does not exist.
     NotFound,
@@ -67,6 +68,14 @@ pub enum Kind {
     SshHostKeyUnknown,
     /// ssh: the host key is another than last time.
     SshHostKeyChanged,
+    /// TLS: no connection to the other agent, or it was lost.
+    TlsUnreachable,
+    /// TLS: a certificate is not accepted.
+    TlsCertificate,
+    /// TLS: the other agent does not accept the ticket.
+    TlsTicket,
+    /// TLS: the ticket does not allow this command.
+    TlsForbidden,
     /// The process was ended from outside or by us.
     Interrupted,
     /// The command did not end within its time, as on a suspended pool. It may have done its work all the same.
@@ -97,7 +106,7 @@ pub struct Error {
 
 impl Kind {
     /// All of them, in their order.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 37] = [
         Self::NotFound,
         Self::AlreadyExists,
         Self::BaseMismatch,
@@ -126,6 +135,10 @@ impl Kind {
         Self::SshAuthentication,
         Self::SshHostKeyUnknown,
         Self::SshHostKeyChanged,
+        Self::TlsUnreachable,
+        Self::TlsCertificate,
+        Self::TlsTicket,
+        Self::TlsForbidden,
         Self::Interrupted,
         Self::TimedOut,
         Self::Unparsable,
@@ -164,6 +177,10 @@ impl Kind {
             Self::SshHostKeyUnknown => "E_SSH_HOST_KEY_UNKNOWN",
             Self::SshHostKeyChanged => "E_SSH_HOST_KEY_CHANGED",
             Self::TimedOut => "E_COMMAND_TIMEOUT",
+            Self::TlsUnreachable => "E_TLS_UNREACHABLE",
+            Self::TlsCertificate => "E_TLS_CERTIFICATE",
+            Self::TlsTicket => "E_TLS_TICKET",
+            Self::TlsForbidden => "E_TLS_FORBIDDEN",
             Self::Unparsable => "E_ZFS_OUTPUT",
             Self::Start => "E_PROCESS_START",
             Self::Unclassified => "E_ZFS_UNCLASSIFIED",
@@ -178,6 +195,9 @@ impl Kind {
                 | Self::SshAuthentication
                 | Self::SshHostKeyUnknown
                 | Self::SshHostKeyChanged
+                | Self::TlsUnreachable
+                | Self::TlsCertificate
+                | Self::TlsTicket
         )
     }
 }

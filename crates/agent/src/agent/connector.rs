@@ -56,7 +56,7 @@ pub struct SshConnector {
     _short: Option<tempfile::TempDir>,
 }
 
-type Key = (String, Option<String>, u16);
+type Key = (Option<String>, Option<String>, u16);
 
 impl SshConnector {
     /// Keeps the sockets of shared connections in `<data_dir>/ssh`, or in a temporary directory where that path is too long.
@@ -75,8 +75,12 @@ impl SshConnector {
 
     fn connect(&self, peer: &Peer) -> Result<Arc<dyn Runner>, ConnectError> {
         let refused = |code, reason: String| ConnectError { hostname: peer.hostname.clone(), reason, code };
+        let Some(host) = &peer.ssh_hostname else {
+            let reason = "it has no address for ssh".to_owned();
+            return Err(refused(ErrorCode::SshUnreachable, reason));
+        };
         let host: HostName =
-            peer.ssh_hostname.parse().map_err(|error| refused(ErrorCode::HostInvalid, format!("{error}")))?;
+            host.parse().map_err(|error| refused(ErrorCode::HostInvalid, format!("{error}")))?;
         let target = SshTarget::new(host, peer.ssh_user.clone());
         let mut target = target.map_err(|error| refused(ErrorCode::HostInvalid, error.to_string()))?;
         // The default port is left to ssh: its own configuration may know a better one for this host.
@@ -93,7 +97,7 @@ impl SshConnector {
 
 impl Connector for SshConnector {
     fn runner(&self, peer: &Peer) -> Result<Arc<dyn Runner>, ConnectError> {
-        let Peer { hostname: _, ssh_hostname, ssh_user, ssh_port } = peer;
+        let Peer { hostname: _, ssh_hostname, ssh_user, ssh_port, tls: _ } = peer;
         let key = (ssh_hostname.clone(), ssh_user.clone(), *ssh_port);
         let mut runners = self.runners.lock().expect("no holder of this lock panics");
         if let Some(runner) = runners.get(&key) {
@@ -112,9 +116,10 @@ mod tests {
     fn peer(host: &str) -> Peer {
         Peer {
             hostname: "nas2".into(),
-            ssh_hostname: host.into(),
+            ssh_hostname: Some(host.into()),
             ssh_user: Some("root".into()),
             ssh_port: 22,
+            tls: None,
         }
     }
 

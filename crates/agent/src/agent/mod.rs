@@ -17,6 +17,7 @@
 //!   hears `interrupted`.
 
 mod backoff;
+mod certifier;
 mod connector;
 mod drain;
 mod hosts;
@@ -32,18 +33,21 @@ mod transfer;
 mod watcher;
 
 use std::{
+    io,
+    net::{SocketAddr, TcpListener},
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use camino::Utf8PathBuf;
 use jiff::tz::TimeZone;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
 use zfs_sync_api::{
     client::{Client, ClientError},
     codes::ErrorCode,
-    v1::agent::Hello,
+    v1::{agent::Hello, certificate::TransferListener},
 };
 use zfs_sync_core::{ids::SystemId, time::Clock};
 use zfs_sync_zfs::{features::Features, runner::Runner};
@@ -55,6 +59,7 @@ use crate::{
     identity::{DataDirLock, IdentityError},
     ledger::{Ledger, LedgerError},
     sanoid,
+    tls::{Credentials, TlsOptions, Transport, connect::Connections, serve::Serving},
 };
 
 /// How long the last results may take to reach the witness when the agent stops; they are in the ledger anyway.
@@ -87,6 +92,8 @@ pub struct Options {
     pub buffer: usize,
     /// Where to read what sanoid keeps; `None`: nowhere, as for a host that is not this machine.
     pub sanoid: Option<sanoid::Files>,
+    /// How it reaches other agents over TLS, and is reached.
+    pub tls: TlsOptions,
 }
 
 impl Options {
@@ -107,6 +114,15 @@ pub enum StartError {
     /// The data directory is in use or can not be used.
     #[error("could not take the data directory")]
     DataDir(#[from] IdentityError),
+    /// It can not listen for other agents.
+    #[error("could not listen at {address}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The ledger can not be opened.
     #[error("could not open the ledger")]
     Ledger(#[from] LedgerError),
@@ -117,6 +133,10 @@ impl StartError {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::DataDir(error) => error.code(),
+            Self::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
+                ErrorCode::AddressInUse
+            }
+            Self::Listen { .. } => ErrorCode::ConfigInvalid,
             Self::Ledger(_) => ErrorCode::LedgerInvalid,
         }
     }
@@ -141,6 +161,14 @@ struct Shared {
     buffer: usize,
     limits: Limits,
     ledger: Arc<Ledger>,
+    data_dir: Utf8PathBuf,
+    /// This system's certificate, once it has one.
+    credentials: watch::Sender<Option<Arc<Credentials>>>,
+    /// How it reaches others.
+    transport: Transport,
+    connections: Arc<Connections>,
+    /// What hello says of this listener.
+    listener: Option<TransferListener>,
     /// Free places for transfers.
     places: Arc<Semaphore>,
     replicas: Replicas,
@@ -160,6 +188,7 @@ pub struct Agent;
 pub struct AgentHandle {
     shared: Arc<Shared>,
     tasks: TaskTracker,
+    address: Option<SocketAddr>,
 }
 
 impl AgentHandle {
@@ -167,6 +196,11 @@ impl AgentHandle {
     pub async fn wait(&self) {
         self.tasks.close();
         self.tasks.wait().await;
+    }
+
+    /// Where it listens for other agents.
+    pub const fn transfer_address(&self) -> Option<SocketAddr> {
+        self.address
     }
 
     /// Something happened on this host (a zed hook says so): look at it now.
@@ -199,9 +233,22 @@ impl Agent {
             drain,
             buffer,
             sanoid,
+            tls,
         } = options;
         let lock = DataDirLock::acquire(&data_dir)?;
         let ledger = Ledger::open(&data_dir)?.ledger;
+        let credentials = watch::Sender::new(None);
+        let listening = tls.listen.map(bind).transpose()?;
+        let listener = listening.as_ref().map(|(_, address)| TransferListener {
+            host: tls.host.as_ref().map(ToString::to_string),
+            port: address.port(),
+            instance: Uuid::new_v4(),
+        });
+        let serving = listener.as_ref().map(|listener| {
+            let (local, clock) = (Arc::clone(&local), Arc::clone(&clock));
+            Arc::new(Serving::new(system_id, listener.instance, local, clock, credentials.subscribe()))
+        });
+        let connections = Connections::new(Arc::clone(&clock), credentials.subscribe());
         let shared = Arc::new(Shared {
             client,
             system_id,
@@ -217,6 +264,11 @@ impl Agent {
             buffer,
             limits: Limits::new(TimeZone::system()),
             ledger: Arc::new(ledger),
+            data_dir,
+            credentials,
+            transport: tls.transport,
+            connections: Arc::new(connections),
+            listener,
             places: Arc::new(Semaphore::new(max_transfers.max(1) as usize)),
             replicas: Replicas::default(),
             reporter: ReporterHandle::default(),
@@ -225,9 +277,26 @@ impl Agent {
             shutdown,
         });
         let tasks = TaskTracker::new();
+        let address = listening.as_ref().map(|(_, address)| *address);
+        if let (Some((listener, _)), Some(serving)) = (listening, serving) {
+            let at = address.expect("it listens");
+            let listener = tokio::net::TcpListener::from_std(listener)
+                .map_err(|source| StartError::Listen { address: at, source })?;
+            tasks.spawn(serving.listen(listener, shared.shutdown.clone()));
+        }
         tasks.spawn(run(Arc::clone(&shared), tasks.clone(), lock));
-        Ok(AgentHandle { shared, tasks })
+        Ok(AgentHandle { shared, tasks, address })
     }
+}
+
+/// Port 0 becomes a real one here.
+fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let bound = TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    });
+    bound.map_err(|source| StartError::Listen { address, source })
 }
 
 async fn run(shared: Arc<Shared>, tasks: TaskTracker, lock: DataDirLock) {
@@ -237,6 +306,7 @@ async fn run(shared: Arc<Shared>, tasks: TaskTracker, lock: DataDirLock) {
         let leasing = tasks.spawn(leaser::run(Arc::clone(&shared)));
         tasks.spawn(janitor::run(Arc::clone(&shared)));
         tasks.spawn(outbox::run(Arc::clone(&shared)));
+        tasks.spawn(certifier::run(Arc::clone(&shared)));
         shared.shutdown.cancelled().await;
         // First who starts transfers, then the transfers.
         if let Err(error) = leasing.await {
@@ -255,6 +325,8 @@ async fn run(shared: Arc<Shared>, tasks: TaskTracker, lock: DataDirLock) {
 async fn begin(shared: &Shared) -> Option<Features> {
     let features = shared.unless_shutdown(probe(shared)).await?;
     let features = shared.local_features.get_or_init(|| features).clone();
+    // Before hello: where a certificate is missing, leases that need one can not be planned.
+    shared.unless_shutdown(certifier::begin(shared)).await?;
     shared.unless_shutdown(say_hello(shared, Some(&features))).await?;
     shared.unless_shutdown(janitor::recover(shared)).await?;
     Some(features)
@@ -304,6 +376,7 @@ fn hello(shared: &Shared, features: Option<&Features>) -> Hello {
         os: std::env::consts::OS.to_owned(),
         report_interval_ms: u64::try_from(shared.report_interval.as_millis()).unwrap_or(u64::MAX),
         clock_ms: shared.clock.now().as_millisecond(),
+        listener: shared.listener.clone(),
     }
 }
 

@@ -93,6 +93,7 @@ impl World {
             drain: Duration::ZERO,
             buffer: 0,
             sanoid: None,
+            tls: TlsOptions::default(),
         }
     }
 
@@ -163,8 +164,13 @@ impl World {
     }
 
     async fn lease(&self, number: u128, generation: u64) -> LeasedTransfer {
-        let peer =
-            Peer { hostname: "nas1".into(), ssh_hostname: "nas1".into(), ssh_user: None, ssh_port: 22 };
+        let peer = Peer {
+            hostname: "nas1".into(),
+            ssh_hostname: Some("nas1".into()),
+            ssh_user: None,
+            ssh_port: 22,
+            tls: None,
+        };
         LeasedTransfer {
             id: id(number),
             generation,
@@ -173,6 +179,7 @@ impl World {
             peer: Some(peer),
             push: false,
             flow: FlowSettings::default(),
+            ticket: None,
         }
     }
 
@@ -276,8 +283,13 @@ async fn a_result_does_not_overtake_the_report_of_what_it_did_when_another_one_i
     let (agent, shutdown) = ended_and_not_yet_reported(&world).await;
     let other = world.lease(2, 1).await;
     world.witness.change(|seen| drop(seen.given.insert(other.id, other.clone())));
-    let result =
-        TransferResult { generation: 1, outcome: TransferOutcome::Cancelled, bytes: 0, resumed_from: None };
+    let result = TransferResult {
+        generation: 1,
+        outcome: TransferOutcome::Cancelled,
+        bytes: 0,
+        resumed_from: None,
+        transport: None,
+    };
     agent.shared.ledger.begin(&other).unwrap();
     agent.shared.ledger.finish(other.id, 1, Settled::Clean, Some(result)).unwrap();
     agent.shared.outbox.wake();

@@ -12,7 +12,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use zfs_sync_api::{
     codes::ErrorCode,
-    v1::agent::{LeasedTransfer, ProgressReport, TransferOutcome, TransferResult},
+    v1::{
+        agent::{LeasedTransfer, ProgressReport, TransferOutcome, TransferResult},
+        certificate::TransportUsed,
+    },
 };
 use zfs_sync_core::{flow::FlowReport, name::DatasetName, plan::Action};
 use zfs_sync_zfs::pipeline::{Flow, Flowing, Limiter};
@@ -62,7 +65,8 @@ pub(super) async fn accept(shared: &Arc<Shared>, leased: LeasedTransfer) {
         Err(error) => {
             tracing::error!(transfer.id = %id, error = %error, "did not start transfer {id}: {error}");
             let outcome = failed(ErrorCode::LedgerInvalid.code(), error.to_string(), true);
-            let result = TransferResult { generation, outcome, bytes: 0, resumed_from: None };
+            let result =
+                TransferResult { generation, outcome, bytes: 0, resumed_from: None, transport: None };
             // The ledger can not keep it. When this is not heard, the lease ends by itself.
             let told = shared.unless_shutdown(shared.client.report_result(id, &result)).await;
             if let Some(Err(error)) = told {
@@ -75,7 +79,7 @@ pub(super) async fn accept(shared: &Arc<Shared>, leased: LeasedTransfer) {
         shared.transfers.spawn(run(Arc::clone(shared), leased, place));
     } else {
         let outcome = failed(ErrorCode::Busy.code(), "this agent has no free place".to_owned(), true);
-        finish(shared, &leased, not_begun(outcome), None).await;
+        finish(shared, &leased, not_begun(outcome), None, None).await;
         shared.outbox.wake();
     }
 }
@@ -121,7 +125,7 @@ async fn run(shared: Arc<Shared>, leased: LeasedTransfer, place: OwnedSemaphoreP
     let stop = stop.get().copied();
     // Not even the wake of another transfer lets it overtake the report of what it did.
     let kept_back = shared.outbox.keep_back(id, leased.generation);
-    finish(&shared, &leased, execution, stop).await;
+    finish(&shared, &leased, execution, stop, watcher.transport()).await;
     drop(place);
 
     shared.reporter.mark(local_datasets(&leased));
@@ -137,18 +141,23 @@ async fn execute(
     cancel: &CancellationToken,
     fence: &Fence,
 ) -> Execution {
-    let LeasedTransfer { id, step, peer, push, .. } = leased;
+    let LeasedTransfer { id, step, peer, push, ticket, .. } = leased;
     let _claim = match shared.replicas.claim_for(step, *id).await {
         Ok(claim) => claim,
         Err(busy) => return not_begun(failed(ErrorCode::Busy.code(), busy.to_string(), true)),
     };
     // Nothing is held yet, so here it may stop anywhere.
     let connected = tokio::select! {
-        connected = Hosts::connect(shared, step, peer.as_ref(), *push) => connected,
+        connected = Hosts::connect(shared, step, peer.as_ref(), ticket.as_ref(), *push) => connected,
         () = cancel.cancelled() => Err(TransferOutcome::Cancelled),
     };
     match connected {
-        Ok(hosts) => engine::execute(step, &hosts.sides(), watcher, cancel, Some(fence)).await,
+        Ok(hosts) => {
+            if let Some(transport) = hosts.transport() {
+                watcher.reached(transport);
+            }
+            engine::execute(step, &hosts.sides(), watcher, cancel, Some(fence)).await
+        }
         Err(outcome) => not_begun(outcome),
     }
 }
@@ -158,7 +167,13 @@ const fn not_begun(outcome: TransferOutcome) -> Execution {
 }
 
 /// Writes down how it ended. From here on a crash loses nothing.
-async fn finish(shared: &Shared, leased: &LeasedTransfer, execution: Execution, stop: Option<Stop>) {
+async fn finish(
+    shared: &Shared,
+    leased: &LeasedTransfer,
+    execution: Execution,
+    stop: Option<Stop>,
+    transport: Option<TransportUsed>,
+) {
     let Execution { outcome, bytes, resumed_from, settled } = execution;
     let (id, generation) = (leased.id, leased.generation);
     let outcome = match (outcome, stop) {
@@ -172,7 +187,8 @@ async fn finish(shared: &Shared, leased: &LeasedTransfer, execution: Execution, 
         }
         other => tracing::info!(transfer.id = %id, bytes, outcome = ?other, "transfer {id} ended"),
     }
-    let result = outcome.map(|outcome| TransferResult { generation, outcome, bytes, resumed_from });
+    let result =
+        outcome.map(|outcome| TransferResult { generation, outcome, bytes, resumed_from, transport });
     let written = shared
         .ledger(move |ledger| {
             // From here on one entry is enough: whoever looks after it looks after everything its replica has left.
@@ -215,7 +231,7 @@ async fn tell(
     let mut ticks = interval(TELL_EVERY.min(renew.max(Duration::from_millis(50))));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told: Option<(Instant, u64, Stage)> = None;
-    let mut silent = false;
+    let (mut silent, mut transport_told) = (false, false);
     loop {
         ticks.tick().await;
         let Progress { stage, total, resumed_from } = watcher.progress();
@@ -236,6 +252,7 @@ async fn tell(
             stage: stage.as_str().to_owned(),
             resumed_from,
             flow: Some(report(watcher, stage, &flowing, total)),
+            transport: watcher.transport().filter(|_| !transport_told),
         };
         let asked = fence.now();
         match shared.client.report_progress(leased.id, &report).await {
@@ -246,6 +263,7 @@ async fn tell(
                 if let Some(limits) = &answer.limits {
                     shared.limits.learn(limits, shared.clock.now());
                 }
+                transport_told |= report.transport.is_some();
                 if answer.cancel {
                     stop_for(Stop::Asked);
                 }

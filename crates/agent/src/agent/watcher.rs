@@ -1,11 +1,12 @@
 //! Follows an execution for the witness and for the ledger.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Instant,
 };
 
 use async_trait::async_trait;
+use zfs_sync_api::v1::certificate::TransportUsed;
 use zfs_sync_core::ids::TransferId;
 use zfs_sync_zfs::pipeline::{Flow, Flowing, Meter, ProgressCounter};
 
@@ -31,13 +32,14 @@ pub(super) struct LedgerWatcher {
     counter: ProgressCounter,
     meter: Mutex<Meter>,
     progress: Mutex<Progress>,
+    transport: OnceLock<TransportUsed>,
 }
 
 impl LedgerWatcher {
     pub(super) fn new(transfer: TransferId, ledger: Arc<Ledger>, flow: Flow) -> Self {
         let progress = Mutex::new(Progress { stage: Stage::Preparing, total: None, resumed_from: None });
-        let (counter, meter) = (ProgressCounter::new(), Mutex::default());
-        Self { transfer, ledger, flow, counter, meter, progress }
+        let (counter, meter, transport) = (ProgressCounter::new(), Mutex::default(), OnceLock::new());
+        Self { transfer, ledger, flow, counter, meter, progress, transport }
     }
 
     /// Bytes of the stream so far.
@@ -54,6 +56,16 @@ impl LedgerWatcher {
 
     pub(super) fn progress(&self) -> Progress {
         *self.progress.lock().expect("no holder of this lock panics")
+    }
+
+    /// The other side is reached so.
+    pub(super) fn reached(&self, transport: TransportUsed) {
+        let _already = self.transport.set(transport);
+    }
+
+    /// How the other side is reached, once that is known.
+    pub(super) fn transport(&self) -> Option<TransportUsed> {
+        self.transport.get().cloned()
     }
 
     fn change(&self, change: impl FnOnce(&mut Progress)) {

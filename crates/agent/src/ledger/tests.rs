@@ -49,6 +49,7 @@ fn leased(number: u128, generation: u64) -> LeasedTransfer {
         peer: None,
         push: false,
         flow: FlowSettings::default(),
+        ticket: None,
     }
 }
 
@@ -69,7 +70,7 @@ fn note(label: &str) -> HoldNote {
 
 fn result(generation: u64) -> TransferResult {
     let outcome = TransferOutcome::Failed { code: "E_X".into(), detail: "x".into(), retryable: true };
-    TransferResult { generation, outcome, bytes: 5, resumed_from: Some(2) }
+    TransferResult { generation, outcome, bytes: 5, resumed_from: Some(2), transport: None }
 }
 
 struct Place {

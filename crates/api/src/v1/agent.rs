@@ -13,6 +13,8 @@ use zfs_sync_core::{
     retention::Retention,
 };
 
+use super::certificate::{SignedTicket, TlsAddress, TransferListener, TransportUsed};
+
 /// `POST /systems/{id}/hello`: an agent has started. Its leased transfers are queued again at once.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Hello {
@@ -26,6 +28,9 @@ pub struct Hello {
     pub report_interval_ms: u64,
     /// Its clock, in milliseconds since 1970, to find skew.
     pub clock_ms: i64,
+    /// Where it listens for other agents; null or absent: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listener: Option<TransferListener>,
 }
 
 /// `POST /systems/{id}/hello` answers this.
@@ -104,17 +109,21 @@ pub struct LeaseRequest {
     pub wait_ms: u64,
 }
 
-/// Where a peer is reached by ssh.
+/// Where a peer is reached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Peer {
     /// Its host name in the fleet.
     pub hostname: String,
-    /// Where ssh connects to.
-    pub ssh_hostname: String,
+    /// Where ssh connects to; null: it is not reached by ssh.
+    #[serde(default)]
+    pub ssh_hostname: Option<String>,
     /// As whom.
     pub ssh_user: Option<String>,
     /// On which port.
     pub ssh_port: u16,
+    /// Where its agent listens for other agents; null: it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsAddress>,
 }
 
 /// A transfer leased to this agent.
@@ -138,6 +147,9 @@ pub struct LeasedTransfer {
     #[serde(default)]
     #[schema(value_type = Object)]
     pub flow: FlowSettings,
+    /// Admits to the peer's listener, once; null where it does not listen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<SignedTicket>,
 }
 
 /// `POST /systems/{id}/lease` answers this.
@@ -168,6 +180,9 @@ pub struct ProgressReport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub flow: Option<FlowReport>,
+    /// How the other side is reached, once that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transport: Option<TransportUsed>,
 }
 
 /// `POST /transfers/{id}/progress` answers this.
@@ -219,4 +234,7 @@ pub struct TransferResult {
     pub bytes: u64,
     /// Bytes that were there before this attempt, when it resumed.
     pub resumed_from: Option<u64>,
+    /// How the other side is reached, once that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transport: Option<TransportUsed>,
 }

@@ -46,6 +46,13 @@ pub struct System {
     /// What `zfs version` says there.
     #[serde(default)]
     pub zfs_version: Option<String>,
+    /// Where its agent listens for other agents, `host:port`; null: it does not.
+    #[serde(default)]
+    pub transfer_address: Option<String>,
+    /// When its certificate ends; null: it has none.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub certificate_expires_at: Option<Timestamp>,
     /// When its inventory was last known to be complete; null: never reported.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]

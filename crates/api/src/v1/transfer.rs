@@ -51,6 +51,12 @@ pub struct Transfer {
     pub stage: Option<String>,
     /// Bytes that were there before the present attempt, when it resumed.
     pub resumed_from: Option<u64>,
+    /// How the newest attempt reaches the other side: `ssh` or `tls`.
+    #[serde(default)]
+    pub transport: Option<String>,
+    /// Why not by what was preferred.
+    #[serde(default)]
+    pub transport_note: Option<String>,
     /// `E_…` of the last failure.
     pub error_code: Option<String>,
     /// The last failure in words.

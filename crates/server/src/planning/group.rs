@@ -187,7 +187,7 @@ fn sort_out(
             continue;
         }
         let before = waiting.get(&key);
-        match (executor(step, &fleet.systems), before.filter(|waiting| waiting.holds(step))) {
+        match (executor(step, &fleet.systems, fleet.now), before.filter(|waiting| waiting.holds(step))) {
             (None, _) => hold(Reason::Parked, NO_ADDRESS),
             (Some(executor), Some(waiting)) => {
                 hold(waiting.reason, &waiting.why);

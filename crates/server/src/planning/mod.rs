@@ -14,13 +14,14 @@ mod propose;
 mod queue;
 mod refresh;
 mod retry;
+mod ticket;
 mod withdraw;
 
 pub(crate) use self::{
     changes::Changes,
     decisions::{decisions, settle_decisions},
     execute::{enqueue, execute},
-    executor::{NO_ADDRESS, address, executor},
+    executor::{NO_ADDRESS, address, executor, has_certificate, listener},
     facts::Scope,
     fleet::Fleet,
     group::{PlanError, Planned, plan_group},
@@ -30,5 +31,6 @@ pub(crate) use self::{
     queue::Settling,
     refresh::refresh,
     retry::{AfterFailure, after_failure},
+    ticket::ticket,
     withdraw::{drop_unwanted, replace, withdraw},
 };

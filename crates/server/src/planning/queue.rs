@@ -88,8 +88,9 @@ impl Queue {
         };
         let awaited = settling.iter().filter(awaited);
         let running = busy.iter().chain(awaited).map(running).collect();
-        let code = ErrorCode::SshUnreachable.code();
-        let unreachable = backoff.iter().filter(|row| row.error_code.as_deref() == Some(code));
+        let codes = [ErrorCode::SshUnreachable.code(), ErrorCode::TlsUnreachable.code()];
+        let failed_so = |code: &str| codes.contains(&code);
+        let unreachable = backoff.iter().filter(|row| row.error_code.as_deref().is_some_and(failed_so));
         let unreachable = unreachable.map(|row| (row.source_system, row.target_system)).collect();
 
         let mut waiting = BTreeMap::new();

@@ -9,6 +9,7 @@ use zfs_sync_api::{
     codes::ErrorCode,
     v1::{
         agent::{ProgressAnswer, ProgressReport, TransferOutcome, TransferResult},
+        certificate::TransportUsed,
         transfer::Transfer,
     },
 };
@@ -36,7 +37,7 @@ const DEFAULT_LIMIT: u64 = 100;
 /// More bytes of words than this come from a tool that went wild.
 const LONGEST_DETAIL: usize = 16 * 1024;
 
-fn not_found(id: TransferId) -> ApiError {
+pub(super) fn not_found(id: TransferId) -> ApiError {
     ApiError::new(ErrorCode::TransferNotFound, format!("there is no transfer {id}"))
         .hint("`zfs-sync transfer list` shows the newest")
 }
@@ -256,6 +257,7 @@ pub(super) async fn report_progress(
     match state.store.renew_transfer(id, body.generation, &progress, now, until).await? {
         RenewOutcome::Renewed { cancel_requested } => {
             state.store.touch_system(row.executor, &SystemSeen::default(), now).await?;
+            note_transport(&state, id, body.generation, body.transport).await?;
             let data = json!({
                 "transfer_id": id,
                 "sync_group_id": row.group,
@@ -272,6 +274,19 @@ pub(super) async fn report_progress(
         }
         RenewOutcome::Lost => Err(lease_lost(id, body.generation)),
     }
+}
+
+/// Kept when it is told, which is once or twice an attempt.
+async fn note_transport(
+    state: &AppState,
+    id: TransferId,
+    generation: u64,
+    used: Option<TransportUsed>,
+) -> Answer<()> {
+    let Some(TransportUsed { kind, note }) = used else { return Ok(()) };
+    let note = note.map(|note| short(note, LONGEST_DETAIL));
+    state.store.note_transport(id, generation, &short(kind, 16), note.as_deref()).await?;
+    Ok(())
 }
 
 fn short(text: String, most: usize) -> String {
@@ -293,6 +308,7 @@ pub(super) async fn report_result(
     let before = own(&state, &caller, id).await?;
     let now = state.now();
     let outcome = outcome(&state, &before, &body).await?;
+    note_transport(&state, id, body.generation, body.transport.clone()).await?;
     let after = match state.store.finish_transfer(id, body.generation, &outcome, now).await? {
         FinishOutcome::Finished(row) => *row,
         FinishOutcome::Lost => return Err(lease_lost(id, body.generation)),
@@ -373,6 +389,7 @@ fn has_progress(code: ErrorCode, body: &TransferResult, row: &TransferRow) -> bo
         ErrorCode::TransferInterrupted
             | ErrorCode::TransferStalled
             | ErrorCode::SshUnreachable
+            | ErrorCode::TlsUnreachable
             | ErrorCode::StreamCorrupt
     );
     broke && body.bytes > 0 && !began_as_before(body, row)

@@ -1,6 +1,7 @@
 //! Tests through the router, by what they are about.
 
 mod bodies;
+mod certificates;
 mod client;
 mod conflicts;
 mod cost;

@@ -29,6 +29,8 @@ pub(crate) fn show_transfer(row: TransferRow, directory: &Directory) -> Transfer
         rate: row.rate.unwrap_or(0),
         stage: row.stage,
         resumed_from: row.resumed_from,
+        transport: row.transport,
+        transport_note: row.transport_note,
         error_code: row.error_code,
         error_detail: row.error_detail,
         created_at: row.created_at,

@@ -6,13 +6,15 @@ use super::{
     KEYS,
     cells::{Cells, bits, count_of, json_text, moment},
 };
-use crate::{Error, NewSystem, Result, SystemChange, SystemRow, SystemSeen, error::Constraints as _};
+use crate::{
+    Error, Listener, NewSystem, Result, SystemChange, SystemRow, SystemSeen, error::Constraints as _,
+};
 
 macro_rules! columns {
     () => {
         "id, hostname, platform, connectivity_status, ssh_hostname, ssh_user, ssh_port, extra_metadata, agent_version, \
          zfs_version, os, clock_offset_ms, inventory_interval_ms, created_at, updated_at, last_seen, inventory_as_of, \
-         inventory_sequence, report_wanted_at, rate_limit"
+         inventory_sequence, report_wanted_at, rate_limit, transfer_host, transfer_port, transfer_instance, certificate_expires_at"
     };
 }
 
@@ -32,6 +34,8 @@ fn read(row: &DbRow) -> Result<SystemRow> {
         os: cells.get("os")?,
         clock_offset_ms: cells.get("clock_offset_ms")?,
         inventory_interval_ms: cells.bits_option("inventory_interval_ms")?,
+        listener: read_listener(&cells)?,
+        certificate_expires_at: cells.time_option("certificate_expires_at")?,
         created_at: cells.time("created_at")?,
         updated_at: cells.time("updated_at")?,
         last_seen: cells.time_option("last_seen")?,
@@ -40,6 +44,12 @@ fn read(row: &DbRow) -> Result<SystemRow> {
         report_wanted_at: cells.time_option("report_wanted_at")?,
         limit: cells.parse_option("rate_limit")?,
     })
+}
+
+fn read_listener(cells: &Cells<'_>) -> Result<Option<Listener>> {
+    let instance = cells.get::<Option<uuid::Uuid>>("transfer_instance")?;
+    let Some(instance) = instance else { return Ok(None) };
+    Ok(Some(Listener { host: cells.get("transfer_host")?, port: cells.small("transfer_port")?, instance }))
 }
 
 fn taken(hostname: &HostName) -> String {

@@ -19,8 +19,8 @@ use crate::{
 macro_rules! columns {
     () => {
         "id, group_id, source_system_id, target_system_id, executor_id, source, target, step, state, generation, attempts, \
-         next_attempt_at, lease_until, cancel_requested, cancelled_by, bytes, total, rate, stage, resumed_from, flow, began_at_byte, error_code, \
-         error_detail, created_at, started_at, updated_at, finished_at"
+         next_attempt_at, lease_until, cancel_requested, cancelled_by, bytes, total, rate, stage, resumed_from, flow, began_at_byte, \
+         transport, transport_note, error_code, error_detail, created_at, started_at, updated_at, finished_at"
     };
 }
 pub(super) use columns;
@@ -50,6 +50,8 @@ pub(super) fn read(row: &DbRow) -> Result<TransferRow> {
         resumed_from: cells.bits_option("resumed_from")?,
         flow: cells.json_option("flow")?,
         began_at_byte: cells.bits_option("began_at_byte")?,
+        transport: cells.get("transport")?,
+        transport_note: cells.get("transport_note")?,
         error_code: cells.get("error_code")?,
         error_detail: cells.get("error_detail")?,
         created_at: cells.time("created_at")?,

@@ -451,7 +451,8 @@ impl Simulation {
         let Execution { outcome, bytes, resumed_from, settled } = execution;
         let generation = leased.generation;
         self.say(format!("  t{} ended: {outcome:?}, {settled:?}", leased.id.as_uuid().as_u128()));
-        let result = (!lost).then_some(TransferResult { generation, outcome, bytes, resumed_from });
+        let result =
+            (!lost).then_some(TransferResult { generation, outcome, bytes, resumed_from, transport: None });
         let incarnation = self.agents[&id].incarnation;
         let Some(life) = self.life(id) else { return Ok(()) };
         if settled != Settled::Untouched {

@@ -116,7 +116,12 @@ impl Fleet {
 
     /// Starts the agent of a machine.
     pub(crate) fn start_agent(&self, name: &str) -> Result<()> {
-        let agent = self.machine(name).spawn("exec zfs-sync agent run")?;
+        self.start_agent_with(name, "")
+    }
+
+    /// The same, with these options.
+    pub(crate) fn start_agent_with(&self, name: &str, options: &str) -> Result<()> {
+        let agent = self.machine(name).spawn(&format!("exec zfs-sync agent run {options}"))?;
         lock(&self.agents).insert(name.to_owned(), agent);
         Ok(())
     }

@@ -8,13 +8,13 @@ const MEBIBYTES: u32 = 24;
 
 /// Slows what nas1 sends to the other machines to two megabytes a second while this exists, so that "in the middle" is a time and not
 /// an instant, however fast or busy the machine is that runs the tests.
-struct SlowLink(&'static Fleet);
+pub(crate) struct SlowLink(&'static Fleet);
 
 const LINK: &str =
     "dev=$(ip -o route get $(getent hosts nas2 | cut -d' ' -f1) | sed 's/.* dev \\([^ ]*\\).*/\\1/')";
 
 impl SlowLink {
-    fn new(fleet: &'static Fleet) -> Result<Self> {
+    pub(crate) fn new(fleet: &'static Fleet) -> Result<Self> {
         fleet.machine("nas1").ok(&format!(
             "{LINK}; tc qdisc replace dev $dev root tbf rate 16mbit burst 64kb latency 400ms"
         ))?;
@@ -30,7 +30,7 @@ impl Drop for SlowLink {
 }
 
 /// Starts a transfer of 24 MiB, lets `strike` happen in its middle and `mend` after it, and demands that it resumed and ended well.
-fn survives(
+pub(crate) fn survives(
     name: &str,
     strike: impl FnOnce(&Fleet) -> Result<()>,
     mend: impl FnOnce(&Fleet) -> Result<()>,

@@ -3,7 +3,8 @@
 use std::{net::SocketAddr, time::Duration};
 
 use camino::Utf8PathBuf;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
+use zfs_sync_agent::tls::Transport;
 use zfs_sync_core::flow::{Compression, RateLimit};
 
 use zfs_sync_core::name::DatasetName;
@@ -111,6 +112,15 @@ pub(crate) struct AgentRun {
     /// What zfs is run through on other systems, or on one of them; may be repeated
     #[arg(long, value_parser = peer_privilege, value_name = "[SYSTEM=]PROGRAM")]
     pub(crate) peer_privilege: Vec<(Option<String>, Privilege)>,
+    /// Let other agents of the fleet connect here over TLS, with the witness's tickets; the usual port is 8001
+    #[arg(long, env = "ZFS_SYNC_TRANSFER_LISTEN", value_name = "ADDRESS:PORT")]
+    pub(crate) transfer_listen: Option<SocketAddr>,
+    /// Name or address by which other agents reach this one; as for ssh when not said
+    #[arg(long, env = "ZFS_SYNC_TRANSFER_HOST", value_name = "HOST")]
+    pub(crate) transfer_host: Option<String>,
+    /// How other systems are reached: over TLS, else by ssh (auto), or by one of both alone
+    #[arg(long, env = "ZFS_SYNC_TRANSPORT", value_enum, default_value_t)]
+    pub(crate) transport: TransportArg,
 }
 
 /// `sudo` for all, or `nas2=sudo` for one.
@@ -118,6 +128,25 @@ fn peer_privilege(text: &str) -> Result<(Option<String>, Privilege), PrivilegeEr
     match text.rsplit_once('=') {
         Some((system, program)) => Ok((Some(system.to_owned()), program.parse()?)),
         None => Ok((None, text.parse()?)),
+    }
+}
+
+/// `--transport`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TransportArg {
+    #[default]
+    Auto,
+    Tls,
+    Ssh,
+}
+
+impl From<TransportArg> for Transport {
+    fn from(argument: TransportArg) -> Self {
+        match argument {
+            TransportArg::Auto => Self::Auto,
+            TransportArg::Tls => Self::Tls,
+            TransportArg::Ssh => Self::Ssh,
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use zfs_sync_agent::{
     agent::{Agent, Options, SshConnector, SshOptions},
     identity::{self, EnrollOptions, IdentityError},
     sanoid,
+    tls::TlsOptions,
 };
 use zfs_sync_api::{client::Client, codes::ErrorCode};
 use zfs_sync_core::name::HostName;
@@ -137,6 +138,10 @@ async fn run_agent(context: &Context, arguments: &AgentRun) -> Result<Exit, Fail
     logging::start(&level, format, context.printer.colors_talk())?;
     let data_dir = data_dir(arguments.data_dir.as_ref());
     let (identity, key) = identity::load(&data_dir).map_err(|error| identity_failure(&error))?;
+    let transfer_host = arguments.transfer_host.as_deref().map(str::parse::<HostName>).transpose();
+    let transfer_host = transfer_host.map_err(|error| {
+        Failure::new(ErrorCode::HostInvalid, format!("--transfer-host: {error}")).unchanged()
+    })?;
     let mut signals = Signals::listen()?;
     let mut ssh = SshOptions {
         identity: arguments.ssh_identity.clone().map(Utf8PathBuf::into_std_path_buf),
@@ -167,6 +172,11 @@ async fn run_agent(context: &Context, arguments: &AgentRun) -> Result<Exit, Fail
         drain: arguments.drain.unwrap_or(Options::DRAIN),
         buffer: flow::buffer(arguments.buffer_mib),
         sanoid: Some(sanoid::Files::standard()),
+        tls: TlsOptions {
+            listen: arguments.transfer_listen,
+            host: transfer_host,
+            transport: arguments.transport.into(),
+        },
     };
     let shutdown = CancellationToken::new();
     let agent = Agent::start(options, shutdown.clone())

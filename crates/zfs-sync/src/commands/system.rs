@@ -145,6 +145,12 @@ fn describe(system: &System, now: Timestamp) -> Vec<(&'static str, String)> {
         system.ssh_hostname.as_deref().unwrap_or(&system.hostname),
         system.ssh_port
     );
+    let tls = match (&system.transfer_address, system.certificate_expires_at) {
+        (Some(address), Some(end)) => format!("{address}, certificate until {end}"),
+        (Some(address), None) => format!("{address}, no certificate yet"),
+        (None, Some(end)) => format!("does not listen, certificate until {end}"),
+        (None, None) => "does not listen".to_owned(),
+    };
     let known = match system.inventory_as_of {
         Some(as_of) => format!(
             "{}, {}, as of {}",
@@ -165,6 +171,7 @@ fn describe(system: &System, now: Timestamp) -> Vec<(&'static str, String)> {
         ("platform", system.platform.clone()),
         ("ssh", ssh),
         ("limit", limit_words(system.limit.as_ref())),
+        ("tls", tls),
         ("registered", ago(now, system.created_at)),
     ]
 }

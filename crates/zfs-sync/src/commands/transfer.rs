@@ -45,6 +45,7 @@ impl Row for TransferLine {
         "created_at",
         "started_at",
         "finished_at",
+        "transport",
     ];
 
     fn cells(&self, now: Timestamp) -> Vec<Cell> {
@@ -84,6 +85,7 @@ impl Row for TransferLine {
             transfer.created_at.to_string(),
             time(transfer.started_at),
             time(transfer.finished_at),
+            transfer.transport.clone().unwrap_or_default(),
         ]
     }
 }
@@ -214,6 +216,15 @@ fn flow_pairs(transfer: &Transfer) -> Vec<(&'static str, String)> {
     pairs
 }
 
+/// `tls`, or `ssh (E_TLS_UNREACHABLE: …)`.
+fn over(transfer: &Transfer) -> String {
+    match (&transfer.transport, &transfer.transport_note) {
+        (Some(transport), Some(note)) => format!("{transport} ({note})"),
+        (Some(transport), None) => transport.clone(),
+        (None, _) => String::new(),
+    }
+}
+
 fn show(context: &Context, command: &str, transfer: Transfer) -> Result<(), Failure> {
     let now = context.now();
     let mut pairs = vec![
@@ -224,6 +235,7 @@ fn show(context: &Context, command: &str, transfer: Transfer) -> Result<(), Fail
         ("done by", transfer.executor.clone()),
         ("state", transfer.state.clone()),
         ("progress", progress(&transfer)),
+        ("over", over(&transfer)),
         ("attempts", transfer.attempts.to_string()),
         ("queued", ago(now, transfer.created_at)),
         ("started", maybe_ago(now, transfer.started_at)),

@@ -21,9 +21,11 @@ impl Kind {
     /// What is not known may be tried again, with growing waits: trying again destroys nothing.
     pub const fn class(self) -> Class {
         match self {
-            Self::SshUnreachable | Self::StreamCut | Self::StreamDamaged | Self::Interrupted => {
-                Class::Connection
-            }
+            Self::SshUnreachable
+            | Self::TlsUnreachable
+            | Self::StreamCut
+            | Self::StreamDamaged
+            | Self::Interrupted => Class::Connection,
             Self::PartialState | Self::TokenDead | Self::NothingToAbort | Self::AlreadyExists => {
                 Class::LookAgain
             }
@@ -33,6 +35,9 @@ impl Kind {
             | Self::Held
             | Self::PoolUnavailable
             | Self::TimedOut
+            // Agents renew their certificates, and each attempt has a new ticket.
+            | Self::TlsCertificate
+            | Self::TlsTicket
             | Self::Start
             | Self::Unclassified => Class::Wait,
             Self::NotFound
@@ -51,6 +56,7 @@ impl Kind {
             | Self::SshAuthentication
             | Self::SshHostKeyUnknown
             | Self::SshHostKeyChanged
+            | Self::TlsForbidden
             | Self::Unparsable => Class::Person,
         }
     }

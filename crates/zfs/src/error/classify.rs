@@ -1,4 +1,4 @@
-//! The table of what `zfs`, `zpool` and `ssh` say.
+//! The table of what `zfs`, `zpool` and `ssh` say, and our own TLS.
 //!
 //! OpenZFS ships no translations and its texts have been stable for a decade, but lines are wrapped and prefixed differently
 //! by version: fragments are looked for in the text with all white space folded. The first rule that fits wins, so
@@ -10,6 +10,11 @@ use super::Kind;
 type Rule = (&'static [&'static str], Kind);
 
 const RULES: &[Rule] = &[
+    // Our own words, of the connection to another agent.
+    (&["E_TLS_UNREACHABLE:"], Kind::TlsUnreachable),
+    (&["E_TLS_CERTIFICATE:"], Kind::TlsCertificate),
+    (&["E_TLS_TICKET:"], Kind::TlsTicket),
+    (&["E_TLS_FORBIDDEN:"], Kind::TlsForbidden),
     // ssh. Before everything else: its "Permission denied" is another than that of zfs.
     (&["REMOTE HOST IDENTIFICATION HAS CHANGED"], Kind::SshHostKeyChanged),
     (&["Host key verification failed"], Kind::SshHostKeyUnknown),

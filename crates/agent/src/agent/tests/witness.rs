@@ -198,6 +198,8 @@ async fn answer(seen: &watch::Sender<Seen>, path: &str, body: &[u8]) -> Answer {
             fine(&ProgressAnswer { cancel: seen.cancelled.contains(&transfer), limits: seen.limits.clone() })
         }
         "result" => take_result(seen, transfer_id(path), parse(body)),
+        // A witness of an earlier version.
+        "certificate" | "ticket" => problem(ErrorCode::NotFound),
         other => panic!("the agent asks for {other}"),
     }
 }

@@ -171,9 +171,10 @@ impl Witness {
                 let hostname = name(other);
                 (!alone).then(|| Peer {
                     hostname: hostname.clone(),
-                    ssh_hostname: hostname,
+                    ssh_hostname: Some(hostname),
                     ssh_user: None,
                     ssh_port: 22,
+                    tls: None,
                 })
             });
             let Some(transfer) = self.transfer_mut(id) else { continue };
@@ -191,6 +192,7 @@ impl Witness {
                     step: transfer.step.clone(),
                     peer,
                     flow: FlowSettings::default(),
+                    ticket: None,
                 });
             } else {
                 (transfer.state, transfer.finished_at) = (State::Stale, Some(now));
