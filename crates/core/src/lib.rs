@@ -14,5 +14,6 @@ pub mod pattern;
 pub mod plan;
 pub mod retention;
 pub mod size;
+pub mod stream;
 pub mod time;
 pub mod whatif;

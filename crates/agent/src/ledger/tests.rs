@@ -38,6 +38,7 @@ fn leased(number: u128, generation: u64) -> LeasedTransfer {
             target_newest: None,
             create_parents: vec!["backup".parse().unwrap()],
             target_origin: None,
+            properties: Vec::new(),
         }),
     };
     LeasedTransfer { id: id(number), generation, lease_ms: 30_000, step, peer: None, push: false }

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use camino::Utf8PathBuf;
 use clap::{Args, Subcommand};
+use zfs_sync_core::stream::CopiedProperty;
 
 use super::duration;
 
@@ -122,6 +123,10 @@ pub(crate) struct ReplicateArgs {
     /// When the target went its own way: rename its copy, whole, and seed anew
     #[arg(long)]
     pub(crate) keep_both: bool,
+    /// Property that a new copy gets from its source, besides recordsize; may be repeated. Only what says how data is laid out, and
+    /// user properties
+    #[arg(long = "property", value_name = "NAME")]
+    pub(crate) properties: Vec<CopiedProperty>,
     /// Port of ssh on the source's host
     #[arg(long, value_name = "PORT")]
     pub(crate) ssh_port_source: Option<u16>,

@@ -10,6 +10,7 @@ use zfs_sync_api::{
     codes::ErrorCode,
 };
 use zfs_sync_zfs::{
+    advisories::advisories,
     command::Command,
     features::Features,
     parse,
@@ -199,6 +200,7 @@ async fn check_zfs(enrolled: bool, checks: &mut Vec<Check>) {
             "this version continues interrupted transfers with known faults; 2.1 or later does it well",
         )
     });
+    check_release(&features, checks);
     check_pools(&runner, checks).await;
     checks.push(if rustix::process::geteuid().is_root() {
         Check::pass("zfs.permission", "root")
@@ -207,6 +209,24 @@ async fn check_zfs(enrolled: bool, checks: &mut Vec<Check>) {
             .code(ErrorCode::ZfsPermission)
             .fix("zfs allow -u USER send,hold,release,bookmark,create,mount,receive,rename,readonly,canmount POOL/DATASET")
     });
+}
+
+/// What is known of this release, and what older ones lack.
+fn check_release(features: &Features, checks: &mut Vec<Check>) {
+    for (code, consequence) in features.reductions() {
+        let mut check = Check::warn("zfs.features", consequence);
+        check.code = Some(code.code().to_owned());
+        checks.push(check);
+    }
+    for advisory in features.release().map(advisories).unwrap_or_default() {
+        let mut check = if advisory.is_avoided {
+            Check::pass("zfs.release", advisory.detail)
+        } else {
+            Check::warn("zfs.release", advisory.detail).fix("install a release that has it mended")
+        };
+        check.code = Some(advisory.code.code().to_owned());
+        checks.push(check);
+    }
 }
 
 async fn check_pools(runner: &LocalRunner, checks: &mut Vec<Check>) {
