@@ -175,8 +175,8 @@ async fn source_facts(
         long_names: value_of(&found, "longname") == Some("on"),
     };
     let mut set = wanted?;
-    let is_set = |property: &Property| property.name == "recordsize" && is_set(&property.source);
-    if found.iter().any(is_set) && !set.contains(&CopiedProperty::record_size()) {
+    let chosen_size = found.iter().any(|property| property.name == "recordsize" && is_set(&property.source));
+    if chosen_size && !set.contains(&CopiedProperty::record_size()) {
         set.push(CopiedProperty::record_size());
     }
     Ok((facts, set))

@@ -50,7 +50,7 @@ struct Stream {
 
 enum Prepared {
     AlreadyThere(Box<View>),
-    Ready(Stream),
+    Ready(Box<Stream>),
 }
 
 pub(super) async fn execute(run: &Run<'_>, send: &Send) -> Execution {
@@ -152,7 +152,7 @@ async fn prepare(run: &Run<'_>, send: &Send) -> Result<Prepared, Failure> {
     }
     let total = estimate(run, &stream.command).await;
     run.watcher.expect(total, stream.resumed_from);
-    Ok(Prepared::Ready(stream))
+    Ok(Prepared::Ready(Box::new(stream)))
 }
 
 /// Both ends of the stream are held, and the end has its bookmark: were this process to die after the last byte, the next
