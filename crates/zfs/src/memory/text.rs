@@ -95,14 +95,13 @@ impl State {
             "canmount" => set(dataset.canmount, "on"),
             "mountpoint" => Some(Property { value: format!("/{name}"), source: "default".to_owned() }),
             "encryption" if dataset.encrypted => own("aes-256-gcm".to_owned()),
-            "encryption" => set("off", "off"),
             "encryptionroot" => own(or_dash(self.encryption_root(name, dataset))),
             "keystatus" if !dataset.encrypted => own("-".to_owned()),
             "keystatus" => own(if dataset.key_loaded { "available" } else { "unavailable" }.to_owned()),
             "sharenfs" | "sharesmb" | "quota" | "refquota" | "recordsize" | "dnodesize" if is_volume => {
                 own("-".to_owned())
             }
-            "sharenfs" | "sharesmb" => set("off", "off"),
+            "encryption" | "sharenfs" | "sharesmb" => set("off", "off"),
             "quota" | "refquota" | "reservation" | "refreservation" => set("0", "0"),
             "recordsize" => set("131072", "131072"),
             "dnodesize" => set("legacy", "legacy"),

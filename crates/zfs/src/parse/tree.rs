@@ -25,12 +25,11 @@ impl<'a> Entry<'a> {
         for fields in Fields::lines(text, &TREE_COLUMNS) {
             let fields = fields?;
             let [name, property, value] = fields.values[..] else { continue };
-            match entries.last_mut().filter(|entry| entry.name == name) {
-                Some(entry) => drop(entry.values.insert(property, value)),
-                None => {
-                    let values = HashMap::from([(property, value)]);
-                    entries.push(Self { line: fields.line, name, values });
-                }
+            if let Some(entry) = entries.last_mut().filter(|entry| entry.name == name) {
+                entry.values.insert(property, value);
+            } else {
+                let values = HashMap::from([(property, value)]);
+                entries.push(Self { line: fields.line, name, values });
             }
         }
         Ok(entries)
@@ -42,7 +41,7 @@ impl<'a> Entry<'a> {
 
     fn number<T: std::str::FromStr>(&self, property: &str) -> Result<T, ParseError> {
         let value = self.values.get(property).copied().unwrap_or("-");
-        value.parse().map_err(|_| self.error(format!("`{property}` is `{value}`, not a number")))
+        value.parse().map_err(|_| self.error(&format!("`{property}` is `{value}`, not a number")))
     }
 
     /// Zero where there is none.
@@ -50,7 +49,7 @@ impl<'a> Entry<'a> {
         if self.text(property).is_some() { self.number(property) } else { Ok(T::default()) }
     }
 
-    fn error(&self, what: String) -> ParseError {
+    fn error(&self, what: &str) -> ParseError {
         ParseError { line: self.line, what: format!("of `{}`, {what}", self.name) }
     }
 }
@@ -64,7 +63,7 @@ pub fn tree_datasets(text: &str) -> Result<Vec<DatasetRow>, ParseError> {
             Some("filesystem") => DatasetKind::Filesystem,
             Some("volume") => DatasetKind::Volume,
             Some("snapshot") => continue,
-            other => return Err(entry.error(format!("`type` is `{}`", other.unwrap_or("-")))),
+            other => return Err(entry.error(&format!("`type` is `{}`", other.unwrap_or("-")))),
         };
         let Some(name) = name::<DatasetName>(entry.name) else { continue };
         let properties = DatasetProperties {
