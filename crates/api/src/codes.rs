@@ -120,6 +120,8 @@ error_codes! {
     StreamInvalid = "E_STREAM_INVALID", 502, 1, false, "The stream is not understood by the target";
     StreamFeature = "E_STREAM_FEATURE", 409, 5, false, "The target lacks a feature of the stream";
     EncryptionMismatch = "E_ENCRYPTION_MISMATCH", 409, 5, false, "Encryption on both sides does not fit";
+    EncryptionRoot = "E_ENCRYPTION_ROOT", 409, 5, false, "The replica has another key than it was received with";
+    StreamPinned = "E_STREAM_PINNED", 409, 5, false, "The replica was begun with other stream options";
     KeyNotLoaded = "E_KEY_NOT_LOADED", 409, 1, false, "An encryption key is not loaded";
     NoSpace = "E_RECV_NO_SPACE", 507, 1, true, "The target's pool is full";
     Quota = "E_RECV_QUOTA", 507, 1, false, "A quota on the target is reached";

@@ -16,5 +16,6 @@ pub mod plan;
 pub mod retention;
 pub mod retry;
 pub mod size;
+pub mod stream;
 pub mod time;
 pub mod whatif;

@@ -16,12 +16,14 @@ mod deadline;
 mod doomed;
 mod own;
 mod quote;
+mod setting;
 mod spoken;
 mod words;
 
 pub use doomed::{Doomed, Spared};
 pub use own::{NotOurs, OwnBookmark, OwnTag};
 pub use quote::quote;
+pub use setting::{NotReceived, Setting};
 pub use spoken::{Spoken, read};
 pub use words::{NotOurLine, words};
 use serde::{Deserialize, Serialize};
@@ -29,6 +31,7 @@ use zfs_sync_core::{
     guid::Guid,
     inventory::DatasetKind,
     name::{BookmarkName, DatasetName, Label, SnapshotName},
+    stream::{CopiedProperty, StreamForm},
 };
 
 /// Columns of a dataset listing, in the order they are asked for.
@@ -82,6 +85,27 @@ pub enum Command {
         dataset: DatasetName,
         /// Which.
         properties: Vec<String>,
+    },
+    /// `zfs get -Hp -o value PROPERTY DATASET`: one value alone, which may have tabs and line breaks in it.
+    GetValue {
+        /// Whose.
+        dataset: DatasetName,
+        /// Which.
+        property: CopiedProperty,
+    },
+    /// `zfs get -Hp -o source PROPERTY DATASET`: where its value comes from, without the value.
+    GetSource {
+        /// Whose.
+        dataset: DatasetName,
+        /// Which.
+        property: CopiedProperty,
+    },
+    /// `zfs get -Hp -o name,property,value …`, with snapshots: how implementations are read whose `zfs list` rounds every number.
+    GetTree {
+        /// Which datasets.
+        scope: Scope,
+        /// Also snapshots.
+        snapshots: bool,
     },
     /// `zfs holds -H SNAPSHOT`.
     Holds {
@@ -157,6 +181,13 @@ pub enum Command {
         /// Its name.
         dataset: DatasetName,
     },
+    /// `zfs set …` or `zfs inherit …` on a replica that has just begun.
+    Set {
+        /// The replica.
+        dataset: DatasetName,
+        /// What it gets.
+        setting: Setting,
+    },
     /// `zfs rename OLD NEW`: sets a diverged replica aside, or follows a renamed source. Never `-f`.
     Rename {
         /// Present name.
@@ -189,6 +220,11 @@ pub enum Command {
         /// Of these alone; all when empty.
         datasets: Vec<DatasetName>,
     },
+    /// `zpool get -H all POOL`: which features it has.
+    PoolFeatures {
+        /// Its name.
+        pool: String,
+    },
 }
 
 /// Which snapshots [`Command::ListDependents`] asks about.
@@ -209,8 +245,8 @@ pub enum SendCommand {
     Full {
         /// Which.
         to: SnapshotName,
-        /// Raw, for encrypted sources; otherwise large blocks, compressed and embedded data travel as they are.
-        raw: bool,
+        /// How its blocks travel.
+        form: StreamForm,
     },
     /// `-I base to`: every snapshot between, or `-i` where nothing lies between.
     Incremental {
@@ -218,8 +254,8 @@ pub enum SendCommand {
         base: SnapshotName,
         /// The end.
         to: SnapshotName,
-        /// Raw.
-        raw: bool,
+        /// How its blocks travel.
+        form: StreamForm,
     },
     /// `-i #bookmark to`.
     FromBookmark {
@@ -227,8 +263,8 @@ pub enum SendCommand {
         base: BookmarkName,
         /// The end.
         to: SnapshotName,
-        /// Raw.
-        raw: bool,
+        /// How its blocks travel.
+        form: StreamForm,
     },
     /// `-i ORIGIN@SNAPSHOT CLONE@SNAPSHOT`: what a clone has that its origin had not. Also `-i DATASET@BASE DATASET@TO`, exactly one
     /// snapshot: `zfs receive -o origin=` takes no package of several.
@@ -237,25 +273,61 @@ pub enum SendCommand {
         base: SnapshotName,
         /// The end.
         to: SnapshotName,
-        /// Raw.
-        raw: bool,
+        /// How its blocks travel.
+        form: StreamForm,
     },
     /// `-t token`.
     Resume {
         /// As `receive_resume_token` gives it.
         token: String,
+        /// `-w` is said as well. A token says by itself whether the rest is raw; but it comes from the receiver, and what is to be raw must
+        /// never be anything else (openzfs#14153).
+        raw: bool,
     },
 }
 
-/// How a stream is received. Always `-s` (resumable) and `-u` (not mounted); never `-F`.
+/// How a stream is received. Always `-u` (not mounted); never `-F`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReceiveCommand {
     /// Into which dataset.
     pub dataset: DatasetName,
-    /// The first receive sets `readonly=on`, and for file systems `canmount=noauto`, and leaves out `mountpoint`, quotas, reservations and shares.
-    pub first: Option<DatasetKind>,
+    /// It is the first one of a replica, which gets its properties with it.
+    pub first: Option<FirstReceive>,
     /// The dataset does not exist yet and becomes a clone of this snapshot (`-o origin=`), which is what the stream starts from.
     pub origin: Option<SnapshotName>,
+    /// `-s`: what came before an interruption is kept.
+    pub resumable: bool,
+}
+
+impl ReceiveCommand {
+    /// A resumable receive into a dataset that exists.
+    pub const fn further(dataset: DatasetName) -> Self {
+        Self { dataset, first: None, origin: None, resumable: true }
+    }
+
+    /// A resumable receive that begins a replica.
+    pub const fn begins(dataset: DatasetName, first: FirstReceive) -> Self {
+        Self { dataset, first: Some(first), origin: None, resumable: true }
+    }
+}
+
+/// What a replica gets with its first receive: `readonly=on`, and a file system also `canmount=noauto` and none of its source's mount
+/// point, quotas, reservations and shares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstReceive {
+    /// File system or volume.
+    pub kind: DatasetKind,
+    /// How its streams come, which it remembers ([`PIN`](zfs_sync_core::stream::PIN)).
+    pub form: StreamForm,
+    /// Properties of its source that it gets, with their values.
+    pub properties: Vec<(CopiedProperty, String)>,
+}
+
+impl FirstReceive {
+    /// Without copied properties.
+    pub const fn new(kind: DatasetKind, form: StreamForm) -> Self {
+        Self { kind, form, properties: Vec::new() }
+    }
 }
 
 /// The target of a check after a receive.

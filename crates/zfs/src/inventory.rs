@@ -14,7 +14,7 @@ pub use crate::parse::{DatasetRow, History, SnapshotDependents};
 use crate::{
     command::{Command, Dependents, Scope},
     error::{Error, Kind},
-    features::Features,
+    features::{Ability, Features},
     parse,
     runner::Runner,
 };
@@ -25,7 +25,7 @@ const ATTEMPTS: usize = 3;
 /// Reads datasets with their whole history, by name.
 pub async fn read(runner: &dyn Runner, scope: &Scope, features: &Features) -> Result<Vec<Dataset>, Error> {
     let rows = list_datasets(runner, scope, features).await?;
-    let history = read_history(runner, scope).await?;
+    let history = read_history(runner, scope, features).await?;
     Ok(assemble(rows, history))
 }
 
@@ -35,6 +35,12 @@ pub async fn list_datasets(
     scope: &Scope,
     features: &Features,
 ) -> Result<Vec<DatasetRow>, Error> {
+    if !features.can(Ability::ExactLists) {
+        let command = Command::GetTree { scope: scope.clone(), snapshots: false };
+        let output = runner.run(&command).await?;
+        let rows = parse::tree_datasets(&output.stdout);
+        return rows.map_err(|what| Error::unparsable(runner.host(), &command, &what));
+    }
     let columns = features.list_columns();
     let command = Command::ListDatasets { scope: scope.clone(), columns };
     let output = runner.run(&command).await?;
@@ -66,7 +72,14 @@ pub async fn ensure_pools_answer(runner: &dyn Runner) -> Result<(), Error> {
 pub async fn read_history(
     runner: &dyn Runner,
     scope: &Scope,
+    features: &Features,
 ) -> Result<BTreeMap<DatasetName, (Vec<Snapshot>, Vec<Bookmark>)>, Error> {
+    if !features.can(Ability::ExactLists) {
+        let command = Command::GetTree { scope: scope.clone(), snapshots: true };
+        let output = runner.run(&command).await?;
+        let history = parse::tree_history(&output.stdout);
+        return history.map_err(|what| Error::unparsable(runner.host(), &command, &what));
+    }
     let command = Command::ListHistory { scope: scope.clone() };
     let output = runner.run(&command).await?;
     parse::history(&output.stdout).map_err(|what| Error::unparsable(runner.host(), &command, &what))
@@ -91,7 +104,9 @@ pub async fn read_one(
     let scope = Scope::Only(dataset.clone());
     for _ in 0..ATTEMPTS {
         let Some(before) = row_of(runner, dataset, features).await? else { return Ok(None) };
-        let Some(history) = unless_missing(read_history(runner, &scope).await)? else { return Ok(None) };
+        let Some(history) = unless_missing(read_history(runner, &scope, features).await)? else {
+            return Ok(None);
+        };
         let Some(after) = row_of(runner, dataset, features).await? else { return Ok(None) };
         if before.properties.guid == after.properties.guid {
             // The first row, not the second: with a snapshot taken since the history was read, that one would say that nothing was
@@ -163,7 +178,13 @@ mod tests {
                            tank/gone@x\t33\t8\t1\t0\t0\t0\n";
 
     fn features() -> Features {
-        Features { userland: "2.1".into(), kernel: "2.1".into(), snapshots_changed: false, resumable: true }
+        Features {
+            userland: "2.1".into(),
+            kernel: "2.1".into(),
+            snapshots_changed: false,
+            resumable: true,
+            missing: std::collections::BTreeSet::new(),
+        }
     }
 
     fn commands(scope: &Scope) -> (Command, Command) {

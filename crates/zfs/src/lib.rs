@@ -3,6 +3,7 @@
 //! A [`command::Command`] is typed and becomes an argument vector; a [`runner::Runner`] executes it here, over ssh, or on
 //! the in-memory ZFS ([`memory`]), which speaks the same text and the same errors, so that everything above runs unchanged on both.
 
+pub mod advisories;
 pub mod command;
 pub mod delegation;
 pub mod error;

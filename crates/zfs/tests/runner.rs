@@ -119,7 +119,10 @@ async fn a_host_that_can_not_be_reached_is_told_from_a_failing_zfs() {
 async fn a_remote_stage_writes_its_stream_and_is_seen_to_end() {
     let directory = ssh_to_this_machine("echo stream");
     let (mut reader, writer) = std::io::pipe().unwrap();
-    let command = Command::Send(SendCommand::Full { to: "tank@x".parse().unwrap(), raw: false });
+    let command = Command::Send(SendCommand::Full {
+        to: "tank@x".parse().unwrap(),
+        form: zfs_sync_core::stream::StreamForm::WHOLE,
+    });
     let mut stage = ssh(directory.path()).start(&command, None, Some(writer)).unwrap();
     let end = stage.wait().await;
     assert!(end.success, "{end:?}");
@@ -133,7 +136,10 @@ async fn a_sender_whose_reader_has_gone_ends_by_a_broken_pipe() {
     let directory = directory_with("zfs", "exec cat /dev/zero");
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let command = Command::Send(SendCommand::Full { to: "tank@x".parse().unwrap(), raw: false });
+    let command = Command::Send(SendCommand::Full {
+        to: "tank@x".parse().unwrap(),
+        form: zfs_sync_core::stream::StreamForm::WHOLE,
+    });
     let runner = LocalRunner::new().searching_first(directory.path());
     let end = runner.start(&command, None, Some(writer)).unwrap().wait().await;
     assert!(end.broken_pipe && !end.success, "{end:?}");

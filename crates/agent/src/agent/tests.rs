@@ -159,6 +159,7 @@ impl World {
                 target_newest: newest,
                 create_parents: vec![],
                 target_origin: None,
+                properties: Vec::new(),
             }),
         }
     }

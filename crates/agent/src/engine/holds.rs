@@ -7,13 +7,23 @@ use zfs_sync_core::{
 use zfs_sync_zfs::{
     command::{Command, OwnTag},
     error::{Error, Kind},
+    features::Ability,
     parse,
 };
 
 use super::{Run, Side};
 
 /// The tags on a snapshot; none when it does not exist.
+///
+/// Where the implementation does not list them, those that may be ours.
 pub(super) async fn tags(run: &Run<'_>, side: Side, snapshot: &SnapshotName) -> Result<Vec<String>, Error> {
+    if !run.features(side).can(Ability::ListedHolds) {
+        let protection = &run.protection;
+        return Ok(match side {
+            Side::Source => vec![protection.step_hold()],
+            Side::Target => vec![protection.base_hold()],
+        });
+    }
     let command = Command::Holds { snapshot: snapshot.clone() };
     let output = match run.runner(side).run(&command).await {
         Ok(output) => output,

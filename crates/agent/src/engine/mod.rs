@@ -18,9 +18,12 @@
 //! - Somebody else may change either side meanwhile. Then the step is *stale* and a new plan decides; never this module.
 
 mod as_clone;
+mod facts;
 mod failure;
 mod fence;
+mod form;
 mod holds;
+mod newborn;
 mod rehold;
 mod removal;
 mod rename;
@@ -46,7 +49,7 @@ use zfs_sync_api::v1::agent::TransferOutcome;
 use zfs_sync_core::{
     guid::Guid,
     name::{DatasetName, Label},
-    plan::{Action, Protection, Step},
+    plan::{Action, Protection, Step, Warning},
 };
 use zfs_sync_zfs::{
     command::Command,
@@ -58,11 +61,13 @@ use zfs_sync_zfs::{
 
 #[cfg(test)]
 pub(crate) use self::fence::tests::ManualBootClock;
-use self::{failure::Failure, rename::Rename, roll_back::RollBack};
 pub use self::{
+    facts::{Chosen, choose_form},
     fence::{BootClock, Fence, SystemBootClock},
+    form::Caution,
     settle::{Settled, settle},
 };
+use self::{failure::Failure, rename::Rename, roll_back::RollBack};
 
 /// The two hosts of a step; they may be one.
 #[derive(Clone, Copy, Debug)]
@@ -154,6 +159,11 @@ pub trait Watcher: Send + Sync + fmt::Debug {
 
     /// Something is odd, and the execution goes on.
     fn warn(&self, text: &str);
+
+    /// Something is done otherwise than wished for, or is not as it should be: `W_…`, and in words. The execution goes on.
+    fn caution(&self, code: Warning, detail: &str) {
+        self.warn(&format!("{code}: {detail}"));
+    }
 
     /// Must be on disk when this returns: the hold is placed next. An error stops the execution.
     async fn record(&self, note: HoldNote) -> Result<(), RecordError>;
@@ -248,6 +258,13 @@ impl<'a> Run<'a> {
         match side {
             Side::Source => self.sides.source,
             Side::Target => self.sides.target,
+        }
+    }
+
+    fn features(&self, side: Side) -> &'a Features {
+        match side {
+            Side::Source => self.sides.source_features,
+            Side::Target => self.sides.target_features,
         }
     }
 

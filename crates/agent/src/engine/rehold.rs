@@ -30,7 +30,8 @@ pub(super) async fn rehold(run: &Run<'_>, from: &DatasetName, root: &DatasetName
 }
 
 async fn try_rehold(run: &Run<'_>, from: &DatasetName, root: &DatasetName) -> Result<(), Error> {
-    let history = read_history(run.sides.target, &Scope::Tree(root.clone())).await?;
+    let history =
+        read_history(run.sides.target, &Scope::Tree(root.clone()), run.sides.target_features).await?;
     for (dataset, (snapshots, _)) in &history {
         let below = dataset.strip_prefix(root).unwrap_or_default();
         let Ok(former) = from.join(below) else { continue };

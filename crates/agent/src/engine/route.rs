@@ -8,8 +8,11 @@ use zfs_sync_core::{
     size::ByteCount,
 };
 
+use zfs_sync_zfs::parse::resume_token::ResumeToken;
+
 use super::{
     as_clone::{self, Origins},
+    facts::Chosen,
     failure::Failure,
     view::View,
 };
@@ -144,6 +147,24 @@ fn resume(
         return Err(waiting(step, partial, "its token can not be read"));
     };
     Ok(Route::Resume { token, base: base.cloned(), to: to.clone(), bytes: partial.bytes })
+}
+
+/// A token says how its stream travels, and it comes from the receiver: what contradicts the replica's form is not continued.
+pub(super) fn check_token(step: &Step, token: &str, chosen: &Chosen) -> Result<(), Failure> {
+    let Ok(token) = ResumeToken::decode(token) else {
+        let detail = format!("the token of the interrupted receive into {} can not be read", step.target);
+        return Err(Failure::new(ErrorCode::ResumeTokenInvalid, detail));
+    };
+    let form = chosen.form;
+    // A stream says that it has large blocks only when there are some: their absence says nothing.
+    if token.raw != form.is_raw() || (token.large_blocks && !form.has_large_blocks()) {
+        let detail = format!(
+            "what waits in {} came otherwise than with `{form}`; `zfs receive -A {}` discards it",
+            step.target, step.target
+        );
+        return Err(Failure::new(ErrorCode::StreamPinned, detail));
+    }
+    Ok(())
 }
 
 /// The interrupted receive that may be discarded: the plan says so, its snapshot does not exist any more, or it is of another

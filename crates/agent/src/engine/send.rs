@@ -7,10 +7,12 @@ use zfs_sync_core::{
     name::DatasetName,
     plan::{Base, Point, Send, Warning},
     size::ByteCount,
+    stream::StreamForm,
 };
 use zfs_sync_zfs::{
-    command::{Command, OwnTag, ReceiveCommand, SendCommand},
+    command::{Command, FirstReceive, OwnTag, ReceiveCommand, SendCommand},
     error::Kind,
+    features::Ability,
     parse,
     pipeline::{Packed, PipelineError, StageName, Transfer, transfer},
 };
@@ -18,9 +20,12 @@ use zfs_sync_zfs::{
 use super::{
     Execution, Run, Settled, Side, Stage,
     as_clone::Origins,
+    facts::{Chosen, birth, further, is_resumable, target_facts},
     failure::{Failure, in_words},
+    form::Caution,
+    newborn::inspect,
     room,
-    route::{Route, choose},
+    route::{Route, check_token, choose, is_of_source},
     settle::{Protecting, bookmark, hold, tidy_up},
     view::View,
 };
@@ -29,6 +34,10 @@ use super::{
 struct Stream {
     command: SendCommand,
     receive: ReceiveCommand,
+    /// How it travels.
+    chosen: Chosen,
+    /// The replica has no snapshot yet: what arrives makes it one.
+    newborn: bool,
     /// The stream's end: what must be on the target afterwards.
     goal: Point,
     resumed_from: Option<u64>,
@@ -36,7 +45,7 @@ struct Stream {
 
 enum Prepared {
     AlreadyThere(Box<View>),
-    Ready(Stream),
+    Ready(Box<Stream>),
 }
 
 pub(super) async fn execute(run: &Run<'_>, send: &Send) -> Execution {
@@ -50,7 +59,7 @@ pub(super) async fn execute(run: &Run<'_>, send: &Send) -> Execution {
         }
         Ok(Prepared::Ready(stream)) => {
             let before = run.watcher.counter().bytes();
-            let (outcome, settled) = move_data(run, &stream).await;
+            let (outcome, settled) = move_data(run, send, &stream).await;
             let bytes = run.watcher.counter().bytes().saturating_sub(before);
             Execution { outcome, bytes, resumed_from: stream.resumed_from, settled }
         }
@@ -62,42 +71,84 @@ pub(super) async fn execute(run: &Run<'_>, send: &Send) -> Execution {
 }
 
 async fn prepare(run: &Run<'_>, send: &Send) -> Result<Prepared, Failure> {
-    let view = View::read(run.step, run.sides).await?;
+    let begins = send.base.is_none() || send.target_origin.is_some();
+    let facts = async {
+        // A replica that begins remembers nothing, unless its first receive was interrupted.
+        if begins && !send.resume {
+            return Ok(None);
+        }
+        target_facts(run.sides.target, &run.step.target, run.sides.target_features).await
+    };
+    let (view, facts) = tokio::join!(View::read(run.step, run.sides), facts);
+    let (view, facts) = (view?, facts?);
     let origins = Origins::read(send, run.sides).await?;
     let route = choose(run.step, send, &view, &origins)?;
     let Some(source) = &view.source else {
         return Err(Failure::stale(format!("{} does not exist any more", run.step.source)));
     };
     run.check_cancelled()?;
+    let newborn = view.target.as_ref().is_none_or(|target| target.snapshots.is_empty());
+    let is_clone = view.target.as_ref().is_some_and(|target| target.properties.origin.is_some());
+    let resumable = is_resumable(run.sides);
     let stream = match route {
         Route::AlreadyThere => return Ok(Prepared::AlreadyThere(Box::new(view))),
         Route::Resume { token, base, to, bytes } => {
+            let facts = match facts {
+                Some(facts) => facts,
+                None => target_facts(run.sides.target, &run.step.target, run.sides.target_features)
+                    .await?
+                    .ok_or_else(|| Failure::stale(format!("{} does not exist any more", run.step.target)))?,
+            };
+            let chosen = further(run.step, send, run.sides, &facts, is_clone).await?;
+            check_token(run.step, &token, &chosen)?;
             protect(run, source, base.as_ref(), &to).await?;
-            let receive = ReceiveCommand { dataset: run.step.target.clone(), first: None, origin: None };
-            Stream { command: SendCommand::Resume { token }, receive, goal: to, resumed_from: Some(bytes) }
+            let receive = ReceiveCommand::further(run.step.target.clone());
+            let command = SendCommand::Resume { token, raw: chosen.form.is_raw() };
+            Stream { command, receive, chosen, newborn, goal: to, resumed_from: Some(bytes) }
         }
         Route::Fresh { base, to, discard, origin } => {
+            let is_first = base.is_none() || origin.is_some();
+            let chosen = match &facts {
+                Some(facts) if !is_first => further(run.step, send, run.sides, facts, is_clone).await?,
+                None if !is_first => {
+                    return Err(Failure::stale(format!("{} does not exist any more", run.step.target)));
+                }
+                Some(_) | None => birth(run.step, send, run.sides).await?,
+            };
             protect(run, source, base.as_ref(), &to).await?;
             if let Some(partial) = discard {
+                if !is_of_source(run.step, &partial) {
+                    let detail = format!(
+                        "what waits in {} is of {}, and not of {}: it is discarded",
+                        run.step.target, partial.to_name, run.step.source
+                    );
+                    run.watcher.caution(Warning::TokenForeign, &detail);
+                }
                 discard_partial(run, &partial).await?;
             }
-            let is_first = base.is_none() || origin.is_some();
             if is_first {
                 create_parents(run, &send.create_parents).await?;
             }
-            let first = is_first.then_some(run.step.kind);
             let command = match (&base, &origin) {
-                (Some(base), Some(_)) => single_command(source, base, &to, send.raw)?,
-                (base, _) => send_command(source, base.as_ref(), &to, send.raw)?,
+                (Some(base), Some(_)) => single_command(source, base, &to, chosen.form)?,
+                (base, _) => send_command(source, base.as_ref(), &to, chosen.form)?,
             };
-            let receive = ReceiveCommand { dataset: run.step.target.clone(), first, origin };
-            Stream { command, receive, goal: to, resumed_from: None }
+            // Where properties can not come with the stream, they are set as soon as it has arrived.
+            let with_stream = is_first && run.sides.target_features.can(Ability::ReceiveProperties);
+            let properties = chosen.properties.clone();
+            let first =
+                with_stream.then(|| FirstReceive { kind: run.step.kind, form: chosen.form, properties });
+            let receive = ReceiveCommand { dataset: run.step.target.clone(), first, origin, resumable };
+            Stream { command, receive, chosen, newborn, goal: to, resumed_from: None }
         }
     };
+    for Caution { code, detail } in &stream.chosen.cautions {
+        run.watcher.caution(*code, detail);
+    }
     let total = estimate(run, &stream.command).await;
     room::check(run, view.target.as_ref(), total).await?;
     run.watcher.expect(total, stream.resumed_from);
-    Ok(Prepared::Ready(stream))
+    Ok(Prepared::Ready(Box::new(stream)))
 }
 
 /// Both ends of the stream are held, and the end has its bookmark: were this process to die after the last byte, the next
@@ -178,28 +229,35 @@ fn send_command(
     source: &Dataset,
     base: Option<&Base>,
     to: &Point,
-    raw: bool,
+    form: StreamForm,
 ) -> Result<SendCommand, Failure> {
     let too_long = |error| Failure::name(&error);
     let to = source.name.snapshot(&to.label).map_err(too_long)?;
     Ok(match base {
-        None => SendCommand::Full { to, raw },
+        None => SendCommand::Full { to, form },
         Some(Base::Snapshot(point)) => {
-            SendCommand::Incremental { base: source.name.snapshot(&point.label).map_err(too_long)?, to, raw }
+            SendCommand::Incremental { base: source.name.snapshot(&point.label).map_err(too_long)?, to, form }
         }
-        Some(Base::Bookmark(point)) => {
-            SendCommand::FromBookmark { base: source.name.bookmark(&point.label).map_err(too_long)?, to, raw }
-        }
+        Some(Base::Bookmark(point)) => SendCommand::FromBookmark {
+            base: source.name.bookmark(&point.label).map_err(too_long)?,
+            to,
+            form,
+        },
         Some(Base::Origin { dataset, point }) => {
-            SendCommand::Single { base: dataset.snapshot(&point.label).map_err(too_long)?, to, raw }
+            SendCommand::Single { base: dataset.snapshot(&point.label).map_err(too_long)?, to, form }
         }
     })
 }
 
 /// For a target that becomes a clone: one snapshot, however the base is there.
-fn single_command(source: &Dataset, base: &Base, to: &Point, raw: bool) -> Result<SendCommand, Failure> {
-    match send_command(source, Some(base), to, raw)? {
-        SendCommand::Incremental { base, to, raw } => Ok(SendCommand::Single { base, to, raw }),
+fn single_command(
+    source: &Dataset,
+    base: &Base,
+    to: &Point,
+    form: StreamForm,
+) -> Result<SendCommand, Failure> {
+    match send_command(source, Some(base), to, form)? {
+        SendCommand::Incremental { base, to, form } => Ok(SendCommand::Single { base, to, form }),
         other => Ok(other),
     }
 }
@@ -210,7 +268,7 @@ async fn estimate(run: &Run<'_>, command: &SendCommand) -> Option<u64> {
     parse::estimate(&output.stdout, &output.stderr)
 }
 
-async fn move_data(run: &Run<'_>, stream: &Stream) -> (TransferOutcome, Settled) {
+async fn move_data(run: &Run<'_>, send: &Send, stream: &Stream) -> (TransferOutcome, Settled) {
     let step = run.step;
     let moved = if run.cancel.is_cancelled() {
         Err(None)
@@ -245,7 +303,8 @@ async fn move_data(run: &Run<'_>, stream: &Stream) -> (TransferOutcome, Settled)
             let said = in_words(&error.error);
             run.watcher.warn(&format!("{} has arrived, although {}: {said}", goal(run, stream), error.stage));
         }
-        TransferOutcome::Succeeded
+        let inspected = if stream.newborn { inspect(run, send, &stream.chosen).await } else { Ok(()) };
+        inspected.map_or_else(Failure::into_outcome, |()| TransferOutcome::Succeeded)
     } else {
         let failure = match moved {
             Ok(_) => Failure::new(ErrorCode::NotArrived, format!("{} is not there", goal(run, stream))),

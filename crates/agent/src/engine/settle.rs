@@ -20,6 +20,7 @@ use zfs_sync_core::{
 use zfs_sync_zfs::{
     command::{Command, OwnBookmark, OwnTag},
     error::{Error, Kind},
+    features::Ability,
 };
 
 use super::{
@@ -251,7 +252,15 @@ impl<'a> Tidy<'a> {
             };
             for tag in tags.iter().filter_map(|tag| ours(tag)) {
                 let doing = format!("release our hold on {snapshot}");
-                self.attempt(side, &doing, Command::Release { tag, snapshot: snapshot.clone() }).await?;
+                let release = Command::Release { tag, snapshot: snapshot.clone() };
+                match self.run.run(side, release).await {
+                    Ok(()) => {}
+                    // Where nobody lists holds, ours are tried.
+                    Err(error)
+                        if error.kind == Kind::NotFound
+                            && !self.run.features(side).can(Ability::ListedHolds) => {}
+                    Err(error) => self.tolerate(&doing, &error)?,
+                }
                 // Of the source, only step holds are released.
                 if side == Side::Source {
                     self.released.insert(found.guid);
@@ -358,7 +367,12 @@ pub(super) async fn hold(
 }
 
 /// Bookmarks a snapshot of the source; a bookmark of that name has that snapshot's GUID in it and is fine.
+///
+/// Where there are no bookmarks, the hold on the target's newest snapshot is all that protects.
 pub(super) async fn bookmark(run: &Run<'_>, source: &Dataset, snapshot: &Snapshot) -> Result<(), Protecting> {
+    if !run.sides.source_features.can(Ability::Bookmarks) {
+        return Ok(());
+    }
     let label = run.protection.bookmark(snapshot.guid);
     let name = name_of(source, snapshot)?;
     source.name.bookmark(&label).map_err(|error| Failure::name(&error))?;

@@ -49,7 +49,7 @@ pub(super) async fn release_strays(run: &Run<'_>, released: &BTreeSet<Guid>) -> 
 
 async fn find_and_release(run: &Run<'_>, tag: &OwnTag, strays: &BTreeSet<Guid>) -> Result<Strays, Error> {
     let runner = run.sides.source;
-    let history = read_history(runner, &Scope::Everything).await?;
+    let history = read_history(runner, &Scope::Everything, run.sides.source_features).await?;
     // Afterwards, because a pool that does not answer is left out of the listing without a word.
     ensure_pools_answer(runner).await?;
     let mut found = Strays::None;

@@ -8,6 +8,7 @@ mod destroy;
 mod exits;
 mod fenced;
 mod follow_rename;
+mod forms;
 mod local_steps;
 mod planned;
 mod refusals;

@@ -143,11 +143,11 @@ impl Scanner {
         let rows = list_datasets(runner, &Scope::Everything, &self.features).await?;
         let due = self.due(&rows, now);
         let histories = if due.len() > FEW && due.len() * 4 > rows.len() {
-            read_history(runner, &Scope::Everything).await?
+            read_history(runner, &Scope::Everything, &self.features).await?
         } else {
             let mut histories = History::new();
             for dataset in &due {
-                histories.extend(read_history(runner, &Scope::Only(dataset.clone())).await?);
+                histories.extend(read_history(runner, &Scope::Only(dataset.clone()), &self.features).await?);
             }
             histories
         };

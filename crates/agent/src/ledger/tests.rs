@@ -39,6 +39,7 @@ fn leased(number: u128, generation: u64) -> LeasedTransfer {
             target_newest: None,
             create_parents: vec!["backup".parse().unwrap()],
             target_origin: None,
+            properties: Vec::new(),
         }),
     };
     LeasedTransfer {

@@ -64,6 +64,7 @@ pub(super) fn by_relation<'a>(
         .warn(empty, Warning::NoSnapshot)
         .warn(writable && comparison.relation.conflict().is_none(), Warning::TargetNotReadonly)
         .warn(discards, Warning::PartialDiscarded)
+        .warn(in_clear(sender.dataset, pair.target_dataset), Warning::TargetInClear)
         .warn(comparison.gaps > 0 && comparison.relation.conflict().is_none(), Warning::HistoryGap)
         .warn(comparison.common_is_bookmark, Warning::BaseIsBookmark)
 }
@@ -81,6 +82,12 @@ fn at_risk<'a>(
         Some((_, fact, remedy)) => outcome.warn(true, Warning::BaseAtRisk).note(fact).note(remedy),
         None => outcome,
     }
+}
+
+/// An encrypted source whose replica anybody with the disks can read. It takes no raw stream any more, and no other one is sent.
+fn in_clear(source: &Dataset, target: Option<&Dataset>) -> bool {
+    let is_open = |target: &Dataset| !target.properties.encrypted && !target.snapshots.is_empty();
+    source.properties.encrypted && target.is_some_and(is_open)
 }
 
 const fn sends(relation: &Relation) -> bool {
@@ -167,6 +174,7 @@ fn catch_up<'a>(
         target_newest: Some(base.point().guid),
         create_parents: Vec::new(),
         target_origin: None,
+        properties: Vec::new(),
     };
     let next = words.catch_up(&send);
     Outcome::act(ReplicaState::Behind, sender, Action::Send(send), next)
@@ -184,6 +192,7 @@ fn resume<'a>(sender: Sender<'a>, base: Option<&Base>, to: &Point, words: &Words
         target_newest: base.map(|base| base.point().guid),
         create_parents: Vec::new(),
         target_origin: None,
+        properties: Vec::new(),
     };
     let next = words.resume(&send);
     Outcome::act(state, sender, Action::Send(send), next)

@@ -152,5 +152,39 @@ codes! {
         BaseIsBookmark = "W_BASE_IS_BOOKMARK",
         /// The source's own snapshot tool is about to destroy the newest common snapshot.
         BaseAtRisk = "W_BASE_AT_RISK",
+        /// The source is encrypted, and its replica is not.
+        TargetInClear = "W_TARGET_IN_CLEAR",
+        /// Nobody wrote down with which stream options the replica began.
+        StreamNotPinned = "W_STREAM_NOT_PINNED",
+        /// An interrupted receive on the target is not of what is to be sent.
+        TokenForeign = "W_TOKEN_FOREIGN",
+        /// A property of a new replica is not what it should be, or could not be set.
+        PropertyNotSet = "W_PROPERTY_NOT_SET",
+        /// The host has no bookmarks.
+        FeatureBookmarks = "W_FEATURE_BOOKMARKS",
+        /// The host can not say whose holds stand on a snapshot.
+        FeatureHolds = "W_FEATURE_HOLDS",
+        /// An interrupted transfer begins anew.
+        FeatureResume = "W_FEATURE_RESUME",
+        /// Large blocks are split.
+        FeatureLargeBlocks = "W_FEATURE_LARGE_BLOCKS",
+        /// Compressed blocks travel expanded.
+        FeatureCompressed = "W_FEATURE_COMPRESSED",
+        /// Embedded data travels as blocks.
+        FeatureEmbedded = "W_FEATURE_EMBEDDED",
+        /// Properties of a new replica are set after its first receive instead of with it.
+        FeatureReceiveProperties = "W_FEATURE_RECEIVE_PROPERTIES",
+        /// The host can not say how much was written since a snapshot.
+        FeatureWritten = "W_FEATURE_WRITTEN",
+        /// The size of a stream is not known before it was sent.
+        FeatureEstimate = "W_FEATURE_ESTIMATE",
+        /// A plain stream of an encrypted dataset can damage its source on this version.
+        VersionPlainSend = "W_VERSION_PLAIN_SEND",
+        /// Large blocks are received without their feature becoming active on this version.
+        VersionLargeBlocks = "W_VERSION_LARGE_BLOCKS",
+        /// `zfs receive -x` leaves out less than it says on this version.
+        VersionExclude = "W_VERSION_EXCLUDE",
+        /// This version can read holes where data is.
+        VersionHoles = "W_VERSION_HOLES",
     }
 }

@@ -56,7 +56,7 @@ impl Guard {
 /// How a target makes room.
 enum Way {
     Aside,
-    Back(Action),
+    Back(Box<Action>),
 }
 
 /// The decision for a target in conflict.
@@ -87,7 +87,7 @@ pub(super) fn make<'a>(
         Ok(Way::Aside) => aside(survey, pair, sender, dataset, reason, words),
         Ok(Way::Back(action)) => {
             let next = words.rolls_back(target, &action);
-            Outcome::act(state, sender, action, next)
+            Outcome::act(state, sender, *action, next)
         }
         Err(guard) => Outcome::nothing(state, guard.reason(reason), words.guarded(&guard, target)),
     }
@@ -113,7 +113,7 @@ fn way(survey: &Survey<'_>, pair: &Pair<'_>, dataset: &Dataset, decided: &Decide
     if decision.how != MakeRoom::SetAside
         && let Some(to) = goes_back_to(pair)
     {
-        return roll_back(survey, pair, dataset, to, decided).map(Way::Back);
+        return roll_back(survey, pair, dataset, to, decided).map(|action| Way::Back(Box::new(action)));
     }
     if decision.how == MakeRoom::RollBackOnly {
         return Err(Guard::NothingCommon);

@@ -92,6 +92,7 @@ pub(super) fn seed<'a>(
         target_newest: None,
         create_parents,
         target_origin: first.target_origin,
+        properties: Vec::new(),
     };
     let next = if resume { words.resume(&send) } else { words.seed(&send, comparison) };
     Outcome::act(state, sender, Action::Send(send), next)

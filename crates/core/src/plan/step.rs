@@ -9,6 +9,7 @@ use crate::{
     ids::{GroupId, SystemId},
     inventory::{Bookmark, DatasetKind, Snapshot},
     name::{DatasetName, Label},
+    stream::CopiedProperty,
 };
 
 /// A snapshot on the source, by identity, order and present name; where only a bookmark is left of it, the bookmark's name.
@@ -130,6 +131,9 @@ pub struct Send {
     /// The target dataset does not exist yet and becomes a clone of this.
     #[serde(default)]
     pub target_origin: Option<TargetOrigin>,
+    /// Properties that a replica gets from its source when it begins, besides its record size.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub properties: Vec<CopiedProperty>,
 }
 
 /// What a step does.

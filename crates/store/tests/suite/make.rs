@@ -205,6 +205,7 @@ pub(crate) fn step(source: &str, target: &str) -> Step {
             target_newest: None,
             create_parents: vec![],
             target_origin: None,
+            properties: Vec::new(),
         }),
     }
 }

@@ -8,9 +8,9 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use async_trait::async_trait;
 use zfs_sync_api::client::Client;
-use zfs_sync_core::{inventory::DatasetKind, name::DatasetName};
+use zfs_sync_core::{inventory::DatasetKind, name::DatasetName, stream::StreamForm};
 use zfs_sync_zfs::{
-    command::{Command, ListColumns, ReceiveCommand, Scope, SendCommand},
+    command::{Command, FirstReceive, ListColumns, ReceiveCommand, Scope, SendCommand},
     memory::Host,
     runner::Runner,
 };
@@ -199,7 +199,9 @@ async fn pipe(fleet: &Fleet, source: &Host, command: &str) -> Result<(), Trouble
         return Err(Trouble::Script(anyhow::anyhow!("the last stage is no receive over ssh")));
     };
     // Of what a first receive of ours sets, only this is ever asked for here.
-    let first = flags.contains(&"readonly=on").then_some(DatasetKind::Filesystem);
+    let first = flags
+        .contains(&"readonly=on")
+        .then(|| FirstReceive::new(DatasetKind::Filesystem, send.form().unwrap_or(StreamForm::WHOLE)));
     let dataset: DatasetName = dataset.parse().context("a dataset")?;
     let target = fleet.host(host);
     if let Some(bytes) = cut {
@@ -208,7 +210,7 @@ async fn pipe(fleet: &Fleet, source: &Host, command: &str) -> Result<(), Trouble
     let not_piped = |error: std::io::Error| Trouble::Script(error.into());
     let (reader, writer) = std::io::pipe().map_err(not_piped)?;
     let mut sender = source.runner().start(&Command::Send(send), None, Some(writer))?;
-    let receive = Command::Receive(ReceiveCommand { dataset, first, origin: None });
+    let receive = Command::Receive(ReceiveCommand { first, ..ReceiveCommand::further(dataset) });
     let mut receiver = Arc::clone(&target.runner()).start(&receive, Some(reader), None)?;
     let (sent, received) = futures::join!(sender.wait(), receiver.wait());
     if received.success {
@@ -222,12 +224,12 @@ fn send_command(words: &[&str]) -> Result<SendCommand> {
     let to = to.parse()?;
     let flags: Vec<&str> = flags.iter().copied().filter(|flag| !["-L", "-c", "-e"].contains(flag)).collect();
     match flags[..] {
-        [] => Ok(SendCommand::Full { to, raw: false }),
+        [] => Ok(SendCommand::Full { to, form: StreamForm::WHOLE }),
         ["-i" | "-I", base] => {
             let label = base.strip_prefix('@').context("the base is a snapshot of the same dataset")?;
             let base = to.dataset().snapshot(&label.parse()?)?;
             ensure!(base != to, "from itself to itself");
-            Ok(SendCommand::Incremental { base, to, raw: false })
+            Ok(SendCommand::Incremental { base, to, form: StreamForm::WHOLE })
         }
         _ => bail!("these flags are not known"),
     }

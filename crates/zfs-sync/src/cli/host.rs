@@ -5,7 +5,10 @@ use std::{net::SocketAddr, time::Duration};
 use camino::Utf8PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use zfs_sync_agent::tls::Transport;
-use zfs_sync_core::flow::{Compression, RateLimit};
+use zfs_sync_core::{
+    flow::{Compression, RateLimit},
+    stream::CopiedProperty,
+};
 
 use zfs_sync_core::name::DatasetName;
 use zfs_sync_zfs::runner::{Privilege, PrivilegeError};
@@ -186,6 +189,10 @@ pub(crate) struct ReplicateArgs {
     /// MiB that may wait in memory while the receiver is busy; 0: none; 32 when not said
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u16).range(..=4096))]
     pub(crate) buffer_mib: Option<u16>,
+    /// Property that a new copy gets from its source, besides recordsize; may be repeated. Only what says how data is laid out, and
+    /// user properties
+    #[arg(long = "property", value_name = "NAME")]
+    pub(crate) properties: Vec<CopiedProperty>,
     /// Port of ssh on the source's host
     #[arg(long, value_name = "PORT")]
     pub(crate) ssh_port_source: Option<u16>,

@@ -14,6 +14,7 @@ use zfs_sync_api::{
     codes::ErrorCode,
 };
 use zfs_sync_zfs::{
+    advisories::advisories,
     command::Command,
     delegation::Duty,
     features::Features,
@@ -227,6 +228,7 @@ async fn check_zfs(enrolled: bool, arguments: &DoctorArgs, duties: &Duties, chec
             "this version continues interrupted transfers with known faults; 2.1 or later does it well",
         )
     });
+    check_release(&features, checks);
     check_pools(&runner, "zfs.pools", checks).await;
     let replicator = Replicator::here(arguments.user.as_deref());
     match arguments.ssh.privilege {
@@ -235,6 +237,24 @@ async fn check_zfs(enrolled: bool, arguments: &DoctorArgs, duties: &Duties, chec
         privilege => checks.push(permission::check_privilege(privilege, &replicator.user).await),
     }
     foreign::check(&runner, &features, duties, checks).await;
+}
+
+/// What is known of this release, and what older ones lack.
+fn check_release(features: &Features, checks: &mut Vec<Check>) {
+    for (code, consequence) in features.reductions() {
+        let mut check = Check::warn("zfs.features", consequence);
+        check.code = Some(code.code().to_owned());
+        checks.push(check);
+    }
+    for advisory in features.release().map(advisories).unwrap_or_default() {
+        let mut check = if advisory.is_avoided {
+            Check::pass("zfs.release", advisory.detail)
+        } else {
+            Check::warn("zfs.release", advisory.detail).fix("install a release that has it mended")
+        };
+        check.code = Some(advisory.code.code().to_owned());
+        checks.push(check);
+    }
 }
 
 async fn check_pools(runner: &dyn Runner, name: &'static str, checks: &mut Vec<Check>) {

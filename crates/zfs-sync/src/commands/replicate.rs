@@ -95,6 +95,11 @@ pub(super) async fn run(context: &Context, arguments: &ReplicateArgs) -> Result<
         hosts = hosts => hosts?,
         _ = tokio::signal::ctrl_c() => return Ok(Exit::Interrupted),
     };
+    for (endpoint, host) in [(&source, &source_host), (&target, &target_host)] {
+        for (code, consequence) in host.features().reductions() {
+            context.printer.say(format!("{}: {code}: {consequence}", endpoint.host_text()));
+        }
+    }
     let mut job = Job::new(context, arguments, (source, source_host), (target, target_host));
     let interrupted = job.interrupted.clone();
     let ended = async { if arguments.dry_run { job.preview().await } else { job.replicate().await } };
@@ -222,7 +227,12 @@ impl<'a> Job<'a> {
             holders: &BTreeMap::new(),
             now,
         };
-        let (plan, report) = plan(&input);
+        let (mut plan, report) = plan(&input);
+        for step in &mut plan.steps {
+            if let Action::Send(send) = &mut step.action {
+                send.properties.clone_from(&self.arguments.properties);
+            }
+        }
         if let Some(broken) = check(&plan, &input).first() {
             let detail = format!("the plan breaks a rule that is never broken: {broken}");
             return Err(Failure::new(ErrorCode::PlanUnsafe, detail).unchanged());
@@ -252,7 +262,7 @@ impl<'a> Job<'a> {
 
     async fn preview(&mut self) -> Result<Exit, Failure> {
         let (plan, report) = self.look().await?;
-        preview::show(self.context, &plan, &report, &self.source_host, &self.target_host).await?;
+        preview::show(self.context, &plan, &report, &self.sides()).await?;
         Ok(Exit::Done)
     }
 
@@ -295,12 +305,7 @@ impl<'a> Job<'a> {
 
     async fn execute(&mut self, step: &Step) {
         let printer = &self.context.printer;
-        let sides = Sides {
-            source: self.source_host.runner(),
-            target: self.target_host.runner(),
-            source_features: self.source_host.features(),
-            target_features: self.target_host.features(),
-        };
+        let sides = self.sides();
         let terminal = Terminal::new(*printer, preview::summary(step), self.chosen.clone());
         let begun = Instant::now();
         let execution = engine::execute(step, &sides, &terminal, &self.interrupted, None);
@@ -364,6 +369,7 @@ impl<'a> Job<'a> {
                 target_newest: Some(newest.guid),
                 create_parents: Vec::new(),
                 target_origin: None,
+                properties: Vec::new(),
             };
             let step = Step {
                 source_system: replica.source_system,

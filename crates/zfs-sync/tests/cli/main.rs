@@ -16,3 +16,4 @@ mod replicate;
 mod server;
 mod usage;
 mod whatif;
+mod zfs_fuse;

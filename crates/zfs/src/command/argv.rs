@@ -1,7 +1,9 @@
 //! Commands as argument vectors and as lines.
 
-use super::{Command, Dependents, ListColumns, ReceiveCommand, Scope, SendCommand, quote};
-use zfs_sync_core::inventory::DatasetKind;
+use super::{
+    Command, Dependents, ListColumns, NotReceived, ReceiveCommand, Scope, SendCommand, Setting, quote,
+};
+use zfs_sync_core::{inventory::DatasetKind, stream::StreamForm};
 
 /// Columns of [`Command::ListHistory`].
 pub(crate) const HISTORY_COLUMNS: [&str; 7] =
@@ -19,9 +21,25 @@ pub(crate) const GET_COLUMNS: [&str; 3] = ["property", "value", "source"];
 /// Columns of [`Command::ListSet`].
 pub(crate) const SET_COLUMNS: [&str; 3] = ["name", "property", "value"];
 
-/// What a first receive into a file system leaves to the target: where it is mounted and shared, and how much it may hold.
-const NOT_RECEIVED: [&str; 7] =
-    ["mountpoint", "sharenfs", "sharesmb", "quota", "refquota", "reservation", "refreservation"];
+/// Columns of [`Command::GetTree`].
+pub(crate) const TREE_COLUMNS: [&str; 3] = ["name", "property", "value"];
+
+/// What [`Command::GetTree`] asks of each dataset and snapshot: all that pool version 23 (zfs-fuse) knows of what replication looks at.
+pub(crate) const TREE_PROPERTIES: [&str; 10] = [
+    "type",
+    "guid",
+    "createtxg",
+    "creation",
+    "used",
+    "referenced",
+    "available",
+    "readonly",
+    "mounted",
+    "origin",
+];
+
+/// What it asks of snapshots besides.
+pub(crate) const TREE_HOLDS: &str = "userrefs";
 
 impl ListColumns {
     /// The columns' names, in their order.
@@ -53,12 +71,15 @@ impl Command {
     /// The program: `zfs` or `zpool`.
     pub const fn program(&self) -> &'static str {
         match self {
-            Self::WatchEvents | Self::ListPools => "zpool",
+            Self::WatchEvents | Self::ListPools | Self::PoolFeatures { .. } => "zpool",
             Self::Version
             | Self::ListDatasets { .. }
             | Self::ListHistory { .. }
             | Self::ListDependents { .. }
             | Self::Get { .. }
+            | Self::GetValue { .. }
+            | Self::GetSource { .. }
+            | Self::GetTree { .. }
             | Self::Holds { .. }
             | Self::HoldsOf { .. }
             | Self::Hold { .. }
@@ -71,6 +92,7 @@ impl Command {
             | Self::Snapshot { .. }
             | Self::CreatePlaceholder { .. }
             | Self::CreateBare { .. }
+            | Self::Set { .. }
             | Self::Rename { .. }
             | Self::ShowAllowed { .. }
             | Self::ListSet { .. }
@@ -118,6 +140,31 @@ impl Command {
                 let columns = GET_COLUMNS.join(",");
                 words(&["get", "-Hp", "-o", &columns, &properties.join(","), dataset.as_str()])
             }
+            Self::GetValue { dataset, property } => {
+                words(&["get", "-Hp", "-o", "value", property.as_str(), dataset.as_str()])
+            }
+            Self::GetSource { dataset, property } => {
+                words(&["get", "-Hp", "-o", "source", property.as_str(), dataset.as_str()])
+            }
+            Self::GetTree { scope, snapshots } => {
+                let properties = TREE_PROPERTIES
+                    .iter()
+                    .copied()
+                    .chain(snapshots.then_some(TREE_HOLDS))
+                    .collect::<Vec<_>>();
+                let (columns, properties) = (TREE_COLUMNS.join(","), properties.join(","));
+                let mut arguments = words(&["get"]);
+                match scope {
+                    Scope::Everything | Scope::Tree(_) => arguments.push("-r".to_owned()),
+                    Scope::Only(_) if *snapshots => arguments.extend(words(&["-d", "1"])),
+                    Scope::Only(_) => {}
+                }
+                arguments.extend(words(&["-Hp", "-o", &columns, &properties]));
+                if let Scope::Tree(dataset) | Scope::Only(dataset) = scope {
+                    arguments.push(dataset.to_string());
+                }
+                arguments
+            }
             Self::Holds { snapshot } => words(&["holds", "-H", &snapshot.to_string()]),
             Self::HoldsOf { snapshots, exact } => {
                 let mut arguments = words(if *exact { &["holds", "-H", "-p"] } else { &["holds", "-H"] });
@@ -155,6 +202,10 @@ impl Command {
                 words(&["create", "-o", "canmount=off", "-o", "readonly=on", dataset.as_str()])
             }
             Self::CreateBare { dataset } => words(&["create", "-u", dataset.as_str()]),
+            Self::Set { dataset, setting } => {
+                let [verb, what] = setting.words();
+                vec![verb, what, dataset.to_string()]
+            }
             Self::Rename { from, to } => words(&["rename", from.as_str(), to.as_str()]),
             Self::Send(send) => {
                 let mut arguments = words(&["send"]);
@@ -170,6 +221,7 @@ impl Command {
             Self::AbortReceive { dataset } => words(&["receive", "-A", dataset.as_str()]),
             Self::WatchEvents => words(&["events", "-f", "-H"]),
             Self::ListPools => words(&["list", "-Hp", "-o", &POOL_COLUMNS.join(",")]),
+            Self::PoolFeatures { pool } => words(&["get", "-H", "all", pool]),
         }
     }
 
@@ -191,6 +243,9 @@ impl Command {
             | Self::ListHistory { .. }
             | Self::ListDependents { .. }
             | Self::Get { .. }
+            | Self::GetValue { .. }
+            | Self::GetSource { .. }
+            | Self::GetTree { .. }
             | Self::Holds { .. }
             | Self::HoldsOf { .. }
             | Self::ShowAllowed { .. }
@@ -198,7 +253,8 @@ impl Command {
             | Self::Send(_)
             | Self::Estimate(_)
             | Self::WatchEvents
-            | Self::ListPools => true,
+            | Self::ListPools
+            | Self::PoolFeatures { .. } => true,
             Self::Hold { .. }
             | Self::Release { .. }
             | Self::ReleaseAll { .. }
@@ -209,6 +265,7 @@ impl Command {
             | Self::Snapshot { .. }
             | Self::CreatePlaceholder { .. }
             | Self::CreateBare { .. }
+            | Self::Set { .. }
             | Self::Rename { .. }
             | Self::Receive(_)
             | Self::AbortReceive { .. } => false,
@@ -218,20 +275,7 @@ impl Command {
 
 impl SendCommand {
     fn add_arguments(&self, arguments: &mut Vec<String>) {
-        // Large blocks from the very first stream on: switching `-L` later is refused by the target, or worse, is not.
-        let flags: &[&str] = match self {
-            Self::Full { raw: true, .. }
-            | Self::Incremental { raw: true, .. }
-            | Self::FromBookmark { raw: true, .. }
-            | Self::Single { raw: true, .. } => &["-w"],
-            Self::Full { .. }
-            | Self::Incremental { .. }
-            | Self::FromBookmark { .. }
-            | Self::Single { .. } => &["-L", "-c", "-e"],
-            // The token carries the flags of the stream it continues.
-            Self::Resume { .. } => &[],
-        };
-        arguments.extend(words(flags));
+        arguments.extend(words(&self.form().map(StreamForm::options).unwrap_or_default()));
         match self {
             Self::Full { to, .. } => arguments.push(to.to_string()),
             Self::Incremental { base, to, .. } => {
@@ -243,25 +287,44 @@ impl SendCommand {
             Self::Single { base, to, .. } => {
                 arguments.extend(words(&["-i", &base.to_string(), &to.to_string()]));
             }
-            Self::Resume { token } => arguments.extend(words(&["-t", token])),
+            Self::Resume { token, raw } => {
+                arguments.extend(words(if *raw { &["-w", "-t"] } else { &["-t"] }));
+                arguments.push(token.clone());
+            }
+        }
+    }
+
+    /// How its blocks travel; `None` for a resumed one, whose token says it.
+    pub const fn form(&self) -> Option<StreamForm> {
+        match self {
+            Self::Full { form, .. }
+            | Self::Incremental { form, .. }
+            | Self::FromBookmark { form, .. }
+            | Self::Single { form, .. } => Some(*form),
+            Self::Resume { .. } => None,
         }
     }
 }
 
 impl ReceiveCommand {
     fn arguments(&self) -> Vec<String> {
-        let mut arguments = words(&["receive", "-s", "-u"]);
-        match self.first {
-            None => {}
-            Some(DatasetKind::Filesystem) => {
-                arguments.extend(words(&["-o", "readonly=on", "-o", "canmount=noauto"]));
-                for property in NOT_RECEIVED {
-                    arguments.extend(words(&["-x", property]));
-                }
+        let mut arguments = words(if self.resumable { &["receive", "-s", "-u"] } else { &["receive", "-u"] });
+        if let Some(first) = &self.first {
+            let is_filesystem = first.kind == DatasetKind::Filesystem;
+            let mut set = vec![Setting::ReadOnly];
+            set.extend(is_filesystem.then_some(Setting::NotMountedByItself));
+            set.push(Setting::Stream(first.form));
+            let copied = first.properties.iter();
+            set.extend(copied.map(|(property, value)| Setting::Copied(property.clone(), value.clone())));
+            for setting in set {
+                let [_, text] = setting.words();
+                arguments.extend(["-o".to_owned(), text]);
             }
-            // A stream without properties makes a volume without reservation, and a volume inherits nothing of the list above:
-            // `zfs receive` would only warn about each.
-            Some(DatasetKind::Volume) => arguments.extend(words(&["-o", "readonly=on"])),
+            // A stream without properties makes a volume without reservation, and a volume inherits nothing of these: `zfs receive`
+            // would only warn about each.
+            for property in NotReceived::ALL.iter().filter(|_| is_filesystem) {
+                arguments.extend(words(&["-x", property.as_str()]));
+            }
         }
         if let Some(origin) = &self.origin {
             arguments.extend(["-o".to_owned(), format!("origin={origin}")]);
@@ -303,7 +366,12 @@ mod tests {
     }
 
     fn send(raw: bool) -> SendCommand {
-        SendCommand::Incremental { base: snapshot("tank/a@one"), to: snapshot("tank/a@two"), raw }
+        let form = StreamForm::wished(raw);
+        SendCommand::Incremental { base: snapshot("tank/a@one"), to: snapshot("tank/a@two"), form }
+    }
+
+    fn first(kind: DatasetKind) -> FirstReceive {
+        FirstReceive::new(kind, StreamForm::WHOLE)
     }
 
     #[rstest]
@@ -369,7 +437,7 @@ mod tests {
     #[case(Command::CreateBare { dataset: dataset("backup/nas1") }, "zfs create -u backup/nas1")]
     #[case(Command::Rename { from: dataset("a/b"), to: dataset("a/c") }, "zfs rename a/b a/c")]
     #[case(
-        Command::Send(SendCommand::Full { to: snapshot("tank/a@one"), raw: false }),
+        Command::Send(SendCommand::Full { to: snapshot("tank/a@one"), form: StreamForm::WHOLE }),
         "zfs send -L -c -e tank/a@one"
     )]
     #[case(Command::Send(send(true)), "zfs send -w -I tank/a@one tank/a@two")]
@@ -377,37 +445,73 @@ mod tests {
         Command::Send(SendCommand::FromBookmark {
             base: "tank/a#one".parse().unwrap(),
             to: snapshot("tank/a@two"),
-            raw: false,
+            form: StreamForm::WHOLE,
         }),
         "zfs send -L -c -e -i 'tank/a#one' tank/a@two"
     )]
-    #[case(Command::Send(SendCommand::Resume { token: "1-ab-c-d".into() }), "zfs send -t 1-ab-c-d")]
+    #[case(
+        Command::Send(SendCommand::Full {
+            to: snapshot("tank/a@one"),
+            form: StreamForm::Plain { large_blocks: false, compressed: false, embedded: false },
+        }),
+        "zfs send tank/a@one"
+    )]
+    #[case(Command::Send(SendCommand::Resume { token: "1-ab-c-d".into(), raw: false }), "zfs send -t 1-ab-c-d")]
+    #[case(Command::Send(SendCommand::Resume { token: "1-ab-c-d".into(), raw: true }), "zfs send -w -t 1-ab-c-d")]
     #[case(Command::Estimate(send(false)), "zfs send -n -v -P -L -c -e -I tank/a@one tank/a@two")]
+    #[case(Command::Receive(ReceiveCommand::further(dataset("backup/a"))), "zfs receive -s -u backup/a")]
     #[case(
-        Command::Receive(ReceiveCommand { dataset: dataset("backup/a"), first: None, origin: None }),
-        "zfs receive -s -u backup/a"
+        Command::Receive(ReceiveCommand { resumable: false, ..ReceiveCommand::further(dataset("backup/a")) }),
+        "zfs receive -u backup/a"
     )]
     #[case(
-        Command::Receive(ReceiveCommand { dataset: dataset("backup/a"), first: Some(DatasetKind::Filesystem), origin: None }),
-        "zfs receive -s -u -o readonly=on -o canmount=noauto -x mountpoint -x sharenfs -x sharesmb -x quota -x refquota -x reservation -x refreservation backup/a"
+        Command::Receive(ReceiveCommand::begins(dataset("backup/a"), first(DatasetKind::Filesystem))),
+        "zfs receive -s -u -o readonly=on -o canmount=noauto -o 'zfs-sync:stream=-L -c -e' -x mountpoint -x sharenfs -x sharesmb -x quota -x refquota -x reservation -x refreservation backup/a"
     )]
     #[case(
-        Command::Receive(ReceiveCommand { dataset: dataset("backup/v"), first: Some(DatasetKind::Volume), origin: None }),
-        "zfs receive -s -u -o readonly=on backup/v"
+        Command::Receive(ReceiveCommand::begins(dataset("backup/v"), FirstReceive {
+            properties: vec![("com.example:note".parse().unwrap(), "a\tb\nc".to_owned())],
+            ..FirstReceive::new(DatasetKind::Volume, StreamForm::Raw)
+        })),
+        "zfs receive -s -u -o readonly=on -o 'zfs-sync:stream=-w' -o 'com.example:note=a\tb\nc' backup/v"
     )]
     #[case(
         Command::Receive(ReceiveCommand {
-            dataset: dataset("backup/v"),
-            first: Some(DatasetKind::Volume),
             origin: Some(snapshot("backup/o@one")),
+            ..ReceiveCommand::begins(dataset("backup/v"), first(DatasetKind::Volume))
         }),
-        "zfs receive -s -u -o readonly=on -o origin=backup/o@one backup/v"
+        "zfs receive -s -u -o readonly=on -o 'zfs-sync:stream=-L -c -e' -o origin=backup/o@one backup/v"
+    )]
+    #[case(
+        Command::GetValue { dataset: dataset("tank/a b"), property: "recordsize".parse().unwrap() },
+        "zfs get -Hp -o value recordsize 'tank/a b'"
+    )]
+    #[case(
+        Command::GetTree { scope: Scope::Only(dataset("tank/a")), snapshots: true },
+        "zfs get -d 1 -Hp -o name,property,value type,guid,createtxg,creation,used,referenced,available,readonly,mounted,origin,userrefs tank/a"
+    )]
+    #[case(
+        Command::GetTree { scope: Scope::Everything, snapshots: false },
+        "zfs get -r -Hp -o name,property,value type,guid,createtxg,creation,used,referenced,available,readonly,mounted,origin"
+    )]
+    #[case(Command::PoolFeatures { pool: "tank".into() }, "zpool get -H all tank")]
+    #[case(
+        Command::Set { dataset: dataset("backup/a"), setting: Setting::Stream(StreamForm::Raw) },
+        "zfs set 'zfs-sync:stream=-w' backup/a"
+    )]
+    #[case(
+        Command::Set { dataset: dataset("backup/a"), setting: Setting::Cleared(NotReceived::Mountpoint) },
+        "zfs inherit mountpoint backup/a"
+    )]
+    #[case(
+        Command::Set { dataset: dataset("backup/a"), setting: Setting::Cleared(NotReceived::Quota) },
+        "zfs set quota=none backup/a"
     )]
     #[case(
         Command::Send(SendCommand::Single {
             base: snapshot("tank/origin@one"),
             to: snapshot("tank/clone@two"),
-            raw: false,
+            form: StreamForm::WHOLE,
         }),
         "zfs send -L -c -e -i tank/origin@one tank/clone@two"
     )]

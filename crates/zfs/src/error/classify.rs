@@ -55,6 +55,9 @@ const RULES: &[Rule] = &[
     (&["ZFS modules are not loaded"], Kind::ZfsNotFound),
     (&["ZFS modules cannot be auto-loaded"], Kind::ZfsNotFound),
     (&["/dev/zfs", "No such file or directory"], Kind::ZfsNotFound),
+    // zfs-fuse: its daemon does not run; and what its `holds` and `allow` would need is not packaged.
+    (&["failed to initialize ZFS library"], Kind::ZfsNotFound),
+    (&["pyzfs.py not found"], Kind::Unsupported),
     // Resume tokens and interrupted receives.
     (&["does not have any resumable receive state to abort"], Kind::NothingToAbort),
     (&["resume token is corrupt"], Kind::TokenDead),
@@ -319,6 +322,11 @@ mod tests {
         "The ZFS modules are not loaded.\nTry running 'modprobe zfs' as root to load them.\n",
         Kind::ZfsNotFound
     )]
+    #[case(
+        "connect: No such file or directory\nPlease make sure that the zfs-fuse daemon is running.\ninternal error: failed to initialize ZFS library\n",
+        Kind::ZfsNotFound
+    )]
+    #[case("internal error: /usr/lib/zfs/pyzfs.py not found\n", Kind::Unsupported)]
     #[case("warning: cannot send 'tank/a@one': signal received\n", Kind::Interrupted)]
     #[case("warning: cannot send 'tank/a@one': Broken pipe\n", Kind::Interrupted)]
     #[case("root@nas2: Permission denied (publickey,password).\n", Kind::SshAuthentication)]

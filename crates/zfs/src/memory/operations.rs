@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use zfs_sync_core::{
     inventory::DatasetKind,
     name::{BookmarkName, DatasetName, Label, SnapshotName},
+    stream::PIN,
 };
+
+use crate::command::Setting;
 
 use super::state::{Bookmark, Refusal, Snapshot, State};
 
@@ -44,6 +47,20 @@ impl State {
     pub(super) fn create_bare(&mut self, name: &DatasetName, now: i64) -> Result<(), Refusal> {
         self.create(name, DatasetKind::Filesystem, now)?;
         self.dataset_mut(name)?.mounted = false;
+        Ok(())
+    }
+
+    pub(super) fn set(&mut self, name: &DatasetName, setting: &Setting) -> Result<(), Refusal> {
+        let dataset = self.dataset_mut(name)?;
+        match setting {
+            Setting::ReadOnly => dataset.readonly = true,
+            Setting::NotMountedByItself => dataset.canmount = "noauto",
+            Setting::Stream(form) => drop(dataset.local.insert(PIN.to_owned(), form.to_string())),
+            Setting::Copied(property, value) => {
+                dataset.local.insert(property.to_string(), value.clone());
+            }
+            Setting::Cleared(property) => drop(dataset.local.remove(property.as_str())),
+        }
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! What a person does on a host.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     sync::{Arc, Mutex},
 };
@@ -144,7 +145,10 @@ impl Host {
                 return Err(Refusal::new(format!("cannot create '{name}': pool already exists")));
             }
             let guid = state.next_guid();
-            state.pools.insert(name.to_owned(), Pool { guid, capacity, txg: FIRST_TXG, suspended: false });
+            state.pools.insert(
+                name.to_owned(),
+                Pool { guid, capacity, txg: FIRST_TXG, suspended: false, disabled: BTreeSet::new() },
+            );
             let dataset = state.new_dataset(&root, DatasetKind::Filesystem, now);
             state.datasets.insert(root, dataset);
             Ok(())
@@ -183,9 +187,42 @@ impl Host {
         self.operate(format!("zfs create -o encryption=on {name}"), |state, now| {
             let name = parse(name)?;
             state.create(&name, kind, now)?;
-            state.dataset_mut(&name)?.encrypted = true;
+            let dataset = state.dataset_mut(&name)?;
+            (dataset.encrypted, dataset.own_key) = (true, true);
             Ok(())
         })
+    }
+
+    /// `zfs change-key -i`: the dataset takes the key of its parent, whose content it can be read with from now on.
+    pub fn inherit_key(&self, name: &str) -> Result<(), Error> {
+        self.operate(format!("zfs change-key -i {name}"), |state, _| {
+            let name: DatasetName = parse(name)?;
+            let above = name.parent().and_then(|parent| state.datasets.get(&parent));
+            if !above.is_some_and(|parent| parent.encrypted) {
+                return Err(Refusal::new("Key change error: Parent must be encrypted."));
+            }
+            let dataset = state.dataset_mut(&name)?;
+            (dataset.own_key, dataset.key_loaded) = (false, true);
+            Ok(())
+        })
+    }
+
+    /// `zfs set property=value`, for what nothing here depends on.
+    pub fn set_property(&self, name: &str, property: &str, value: &str) -> Result<(), Error> {
+        self.operate(format!("zfs set {property}={value} {name}"), |state, _| {
+            let local = &mut state.dataset_mut(&parse(name)?)?.local;
+            local.insert(property.to_owned(), value.to_owned());
+            Ok(())
+        })
+    }
+
+    /// As if the pool had been made with `-o feature@…=disabled`.
+    pub fn disable_feature(&self, pool: &str, feature: &str) {
+        self.0.change_silently(|state, _| {
+            if let Some(found) = state.pools.get_mut(pool) {
+                found.disabled.insert(feature.to_owned());
+            }
+        });
     }
 
     /// Writes `bytes` of new content into a dataset.

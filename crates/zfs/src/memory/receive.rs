@@ -4,6 +4,7 @@ use zfs_sync_core::{
     guid::Guid,
     inventory::DatasetKind,
     name::{DatasetName, SnapshotName},
+    stream::PIN,
 };
 
 use super::{
@@ -109,6 +110,9 @@ impl State {
         if header.raw && !dataset.encrypted {
             return refused("cannot perform raw receive on top of existing unencrypted dataset".to_owned());
         }
+        if header.raw && dataset.plain_received {
+            return refused("IV set guid mismatch. See the 'zfs receive' man page section\n discussing the limitations of raw encrypted send streams.".to_owned());
+        }
         if !header.raw && dataset.encrypted && !dataset.key_loaded {
             return refused("inherited key must be loaded".to_owned());
         }
@@ -170,7 +174,7 @@ impl State {
         }
         let mut dataset = self.new_dataset(target, header.kind, now);
         if header.raw {
-            (dataset.encrypted, dataset.key_loaded) = (true, false);
+            (dataset.encrypted, dataset.key_loaded, dataset.own_key) = (true, false, true);
         }
         let base_extents = origin.map_or(0, |(_, snapshot)| snapshot.extents);
         if let Some((of, snapshot)) = origin {
@@ -181,9 +185,12 @@ impl State {
             }
         }
         dataset.mounted = false;
-        if command.first.is_some() {
+        if let Some(first) = &command.first {
             dataset.readonly = true;
-            dataset.canmount = "noauto";
+            dataset.canmount = if first.kind == DatasetKind::Volume { "on" } else { "noauto" };
+            dataset.local.insert(PIN.to_owned(), first.form.to_string());
+            let copied = first.properties.iter();
+            dataset.local.extend(copied.map(|(property, value)| (property.to_string(), value.clone())));
         }
         dataset.partial = Some(partial_of(header, base_extents, true));
         self.datasets.insert(target.clone(), dataset);
@@ -237,6 +244,7 @@ impl State {
             return Err(already_there(target, header));
         }
         if let Some(partial) = dataset.partial.take() {
+            dataset.plain_received |= dataset.encrypted && !partial.raw;
             dataset.content_bytes += partial.extents.iter().map(Extent::growth).sum::<u64>();
             dataset.log.extend(partial.extents);
             dataset.snapshots_changed = Some(now);

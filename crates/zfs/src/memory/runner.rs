@@ -110,6 +110,9 @@ fn answer(state: &State, command: &Command) -> Result<String, Refusal> {
         Command::ListHistory { scope } => state.list_history(scope),
         Command::ListDependents { of } => state.list_dependents(of),
         Command::Get { dataset, properties } => state.get(dataset, properties),
+        Command::GetValue { dataset, property } => state.get_value(dataset, property.as_str(), false),
+        Command::GetSource { dataset, property } => state.get_value(dataset, property.as_str(), true),
+        Command::PoolFeatures { pool } => state.pool_features(pool),
         Command::Holds { snapshot } => state.holds(snapshot),
         Command::HoldsOf { snapshots, exact } => state.holds_of(snapshots, *exact),
         // Whoever asks here is root, who needs no permission that could be shown.
@@ -134,6 +137,7 @@ fn obey(state: &mut State, command: &Command, now: i64) -> Result<(), Refusal> {
         Command::Snapshot { snapshots } => state.take_snapshots(snapshots, now),
         Command::CreatePlaceholder { dataset } => state.create_placeholder(dataset, now),
         Command::CreateBare { dataset } => state.create_bare(dataset, now),
+        Command::Set { dataset, setting } => state.set(dataset, setting),
         Command::Rename { from, to } => state.rename(from, to),
         Command::AbortReceive { dataset } => state.abort_receive(dataset),
         other => Err(not_here(other)),

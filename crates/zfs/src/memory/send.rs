@@ -96,17 +96,17 @@ impl State {
     /// Decides what the stream consists of.
     pub(super) fn prepare_send(&self, command: &SendCommand) -> Result<Outgoing, Refusal> {
         match command {
-            SendCommand::Full { to, raw } => self.prepare_one(to, None, *raw),
-            SendCommand::FromBookmark { base, to, raw } => {
+            SendCommand::Full { to, form } => self.prepare_one(to, None, form.is_raw()),
+            SendCommand::FromBookmark { base, to, form } => {
                 let found = self.find_bookmark(base, to)?;
-                self.prepare_one(to, Some(&found), *raw)
+                self.prepare_one(to, Some(&found), form.is_raw())
             }
-            SendCommand::Incremental { base, to, raw } => self.prepare_package(base, to, *raw),
-            SendCommand::Single { base, to, raw } => {
+            SendCommand::Incremental { base, to, form } => self.prepare_package(base, to, form.is_raw()),
+            SendCommand::Single { base, to, form } => {
                 let found = self.find_earlier(base, to)?;
-                self.prepare_one(to, Some(&found), *raw)
+                self.prepare_one(to, Some(&found), form.is_raw())
             }
-            SendCommand::Resume { token } => self.prepare_resumed(token),
+            SendCommand::Resume { token, raw } => self.prepare_resumed(token, *raw),
         }
     }
 
@@ -185,7 +185,7 @@ impl State {
         Ok(Outgoing { parts, dataset: dataset.guid, reads })
     }
 
-    fn prepare_resumed(&self, token: &str) -> Result<Outgoing, Refusal> {
+    fn prepare_resumed(&self, token: &str, raw: bool) -> Result<Outgoing, Refusal> {
         let refused = |why: &str| Refusal { code: 255, ..Refusal::new(format!("cannot resume send: {why}")) };
         let token = ResumeToken::decode(token).map_err(|error| {
             let what = if error == ResumeTokenError::Form { "invalid format" } else { "incorrect checksum" };
@@ -208,9 +208,11 @@ impl State {
                     .ok_or_else(|| refused(&format!("incremental source {guid:#x} no longer exists")))?,
             ),
         };
-        let mut part = part(name, dataset, base.as_ref(), snapshot, token.raw)?;
+        // `-w` makes the rest raw, whatever the token says (OpenZFS 2.3.9).
+        let raw = token.raw || (raw && dataset.encrypted);
+        let mut part = part(name, dataset, base.as_ref(), snapshot, raw)?;
         part.header.resume = Some(token.bytes);
-        check_key(dataset, &part.header.to_name, token.raw)?;
+        check_key(dataset, &part.header.to_name, raw)?;
         Ok(Outgoing { parts: vec![part], dataset: dataset.guid, reads: vec![snapshot.guid] })
     }
 
@@ -282,7 +284,7 @@ fn token_contents(token: &ResumeToken) -> String {
 /// What `zfs send -nvP` prints.
 pub(super) fn estimate(command: &SendCommand, outgoing: &Outgoing) -> String {
     let contents = match command {
-        SendCommand::Resume { token } => ResumeToken::decode(token).map(|token| token_contents(&token)),
+        SendCommand::Resume { token, .. } => ResumeToken::decode(token).map(|token| token_contents(&token)),
         _ => Ok(String::new()),
     };
     let line = |part: &Part| {

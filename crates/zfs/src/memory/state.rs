@@ -138,6 +138,12 @@ pub(super) struct Dataset {
     pub(super) snapshots_changed: Option<i64>,
     pub(super) partial: Option<Partial>,
     pub(super) origin: Option<Origin>,
+    /// Properties that were set on it, and that nothing here depends on.
+    pub(super) local: BTreeMap<String, String>,
+    /// It is its own encryption root.
+    pub(super) own_key: bool,
+    /// A plain stream has come into it: its newest snapshots have another IV set than those of the source.
+    pub(super) plain_received: bool,
 }
 
 impl Dataset {
@@ -212,6 +218,8 @@ pub(super) struct Pool {
     pub(super) txg: u64,
     /// Its disks are gone: nothing in it can be opened, and listings leave it out without a word, as OpenZFS 2.3 does.
     pub(super) suspended: bool,
+    /// Features that are off.
+    pub(super) disabled: std::collections::BTreeSet<String>,
 }
 
 /// Everything a host has.
@@ -311,6 +319,9 @@ impl State {
             snapshots_changed: None,
             partial: None,
             origin: None,
+            local: BTreeMap::new(),
+            own_key: false,
+            plain_received: false,
         }
     }
 

@@ -10,6 +10,18 @@ use super::{
 };
 use crate::command::{Dependents, ListColumns, Scope};
 
+/// The features that a stream may need.
+const FEATURES: [&str; 8] = [
+    "embedded_data",
+    "encryption",
+    "large_blocks",
+    "large_dnode",
+    "longname",
+    "lz4_compress",
+    "redacted_datasets",
+    "zstd_compress",
+];
+
 const fn on_off(value: bool) -> &'static str {
     if value { "on" } else { "off" }
 }
@@ -21,7 +33,7 @@ fn or_dash(value: Option<impl ToString>) -> String {
 /// One property of a dataset: its value, and where that comes from.
 struct Property {
     value: String,
-    source: &'static str,
+    source: String,
 }
 
 impl State {
@@ -58,11 +70,14 @@ impl State {
     }
 
     fn property(&self, name: &DatasetName, dataset: &Dataset, used: u64, property: &str) -> Option<Property> {
-        let own = |value: String| Some(Property { value, source: "-" });
+        let own = |value: String| Some(Property { value, source: "-".to_owned() });
         let set = |value: &str, default: &str| {
             let source = if value == default { "default" } else { "local" };
-            Some(Property { value: value.to_owned(), source })
+            Some(Property { value: value.to_owned(), source: source.to_owned() })
         };
+        if let Some(found) = self.set_or_inherited(name, dataset, property) {
+            return Some(found);
+        }
         let is_volume = dataset.kind == DatasetKind::Volume;
         match property {
             "name" => own(name.to_string()),
@@ -78,8 +93,19 @@ impl State {
             "mounted" | "canmount" | "mountpoint" if is_volume => own("-".to_owned()),
             "mounted" => own(if dataset.mounted { "yes" } else { "no" }.to_owned()),
             "canmount" => set(dataset.canmount, "on"),
-            "mountpoint" => Some(Property { value: format!("/{name}"), source: "default" }),
-            "encryption" => set(if dataset.encrypted { "aes-256-gcm" } else { "off" }, "off"),
+            "mountpoint" => Some(Property { value: format!("/{name}"), source: "default".to_owned() }),
+            "encryption" if dataset.encrypted => own("aes-256-gcm".to_owned()),
+            "encryptionroot" => own(or_dash(self.encryption_root(name, dataset))),
+            "keystatus" if !dataset.encrypted => own("-".to_owned()),
+            "keystatus" => own(if dataset.key_loaded { "available" } else { "unavailable" }.to_owned()),
+            "sharenfs" | "sharesmb" | "quota" | "refquota" | "recordsize" | "dnodesize" if is_volume => {
+                own("-".to_owned())
+            }
+            "encryption" | "sharenfs" | "sharesmb" => set("off", "off"),
+            "quota" | "refquota" | "reservation" | "refreservation" => set("0", "0"),
+            "recordsize" => set("131072", "131072"),
+            "dnodesize" => set("legacy", "legacy"),
+            "compression" => set("on", "on"),
             "origin" => own(or_dash(dataset.origin.and_then(|origin| self.origin_name(&origin)))),
             "receive_resume_token" => own(or_dash(dataset.partial.as_ref().map(receive::token))),
             "snapshots_changed" if self.knows_snapshots_changed() => own(or_dash(dataset.snapshots_changed)),
@@ -87,11 +113,68 @@ impl State {
                 let label = since.trim_start_matches("written@").parse().ok()?;
                 let written = dataset.snapshot(&label).map(|snapshot| dataset.written_since(snapshot));
                 let source = if written.is_some() { "local" } else { "-" };
-                Some(Property { value: or_dash(written), source })
+                Some(Property { value: or_dash(written), source: source.to_owned() })
             }
             user if user.contains(':') => own("-".to_owned()),
             _ => None,
         }
+    }
+
+    /// What was set on the dataset itself, or for a property that goes down the tree, on the nearest dataset above.
+    fn set_or_inherited(&self, name: &DatasetName, dataset: &Dataset, property: &str) -> Option<Property> {
+        if let Some(value) = dataset.local.get(property) {
+            return Some(Property { value: value.clone(), source: "local".to_owned() });
+        }
+        if ["quota", "refquota", "reservation", "refreservation"].contains(&property) {
+            return None;
+        }
+        let mut above = name.parent();
+        while let Some(parent) = above {
+            if let Some(value) = self.datasets.get(&parent).and_then(|found| found.local.get(property)) {
+                return Some(Property { value: value.clone(), source: format!("inherited from {parent}") });
+            }
+            above = parent.parent();
+        }
+        None
+    }
+
+    /// Whose key a dataset is encrypted with: its own, that of the dataset it is a clone of, or that of what lies above.
+    fn encryption_root(&self, name: &DatasetName, dataset: &Dataset) -> Option<DatasetName> {
+        if !dataset.encrypted {
+            return None;
+        }
+        if let Some((origin, found)) = dataset.origin.and_then(|origin| self.by_dataset_guid(origin.dataset))
+        {
+            return self.encryption_root(origin, found);
+        }
+        if dataset.own_key {
+            return Some(name.clone());
+        }
+        let parent = name.parent()?;
+        self.encryption_root(&parent, self.datasets.get(&parent)?)
+    }
+
+    /// One value alone, or where it comes from.
+    pub(super) fn get_value(
+        &self,
+        name: &DatasetName,
+        property: &str,
+        source: bool,
+    ) -> Result<String, Refusal> {
+        let dataset = self.dataset(name)?;
+        let found = self.property(name, dataset, 0, property).ok_or_else(|| bad_property(property))?;
+        Ok(format!("{}\n", if source { found.source } else { found.value }))
+    }
+
+    pub(super) fn pool_features(&self, pool: &str) -> Result<String, Refusal> {
+        let Some(found) = self.pools.get(pool) else {
+            return Err(Refusal::new(format!("cannot open '{pool}': no such pool")));
+        };
+        let line = |feature: &&str| {
+            let state = if found.disabled.contains(*feature) { "disabled" } else { "enabled" };
+            format!("{pool}\tfeature@{feature}\t{state}\tlocal\n")
+        };
+        Ok(FEATURES.iter().map(line).collect())
     }
 
     /// The property came with OpenZFS 2.2.

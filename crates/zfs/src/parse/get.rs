@@ -1,6 +1,6 @@
 //! `zfs get -o property,value,source`.
 
-use super::{Fields, ParseError};
+use super::ParseError;
 use crate::command::argv::GET_COLUMNS;
 
 /// One property of a dataset.
@@ -14,13 +14,19 @@ pub struct Property {
     pub source: String,
 }
 
-/// Reads properties in the order they were printed.
+/// Reads properties in the order they were printed. A value may have tabs in it, which `zfs` prints as they are; neither the name before
+/// it nor the source behind it can. Of one with line breaks nothing is sure, and it is an error.
 pub fn properties(text: &str) -> Result<Vec<Property>, ParseError> {
-    Fields::lines(text, &GET_COLUMNS)
-        .map(|fields| {
-            let fields = fields?;
-            let [name, value, source] =
-                ["property", "value", "source"].map(|name| fields.get(name).to_owned());
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.is_empty());
+    lines
+        .map(|(index, line)| {
+            let parts = line.split_once('\t').and_then(|(name, rest)| Some((name, rest.rsplit_once('\t')?)));
+            let Some((name, (value, source))) = parts else {
+                let (found, wanted) = (line.split('\t').count(), GET_COLUMNS.len());
+                let what = format!("has {found} columns instead of {wanted}");
+                return Err(ParseError { line: index + 1, what });
+            };
+            let [name, value, source] = [name, value, source].map(str::to_owned);
             Ok(Property { name, value, source })
         })
         .collect()
@@ -41,6 +47,12 @@ mod tests {
             source: "inherited from tank".into(),
         };
         assert_eq!(found[2], expected);
+    }
+
+    #[test]
+    fn tabs_in_a_value_stay_in_it() {
+        let found = properties("com.example:note\ta\tb\\c\tlocal\n").unwrap();
+        assert_eq!((found[0].value.as_str(), found[0].source.as_str()), ("a\tb\\c", "local"));
     }
 
     #[test]

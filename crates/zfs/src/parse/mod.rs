@@ -8,6 +8,7 @@ mod allowed;
 mod datasets;
 mod dependents;
 mod estimate;
+mod features;
 mod get;
 mod history;
 mod holds;
@@ -15,18 +16,23 @@ mod nvlist;
 mod pools;
 pub mod resume_token;
 mod set;
+mod tree;
+mod usage;
 mod version;
 
 pub use allowed::{Allowed, Who, allowed};
 pub use datasets::{DatasetRow, datasets};
 pub use dependents::{SnapshotDependents, dependents};
 pub use estimate::estimate;
+pub use features::{FeatureState, PoolFeatures, pool_features};
 pub use get::{Property, properties};
 pub use history::{History, history};
 pub use holds::{Hold, holds};
 pub use pools::{Pool, pools};
 pub use set::{SetProperty, set_properties};
-pub use version::{Versions, versions};
+pub use tree::{tree_datasets, tree_history};
+pub use usage::abilities;
+pub use version::{Release, Versions, release, versions};
 
 /// What is wrong with an output, and on which line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

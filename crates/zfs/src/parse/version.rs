@@ -18,6 +18,17 @@ impl Versions {
     }
 }
 
+/// Major, minor and point release.
+pub type Release = (u32, u32, u32);
+
+/// `2.3.9-1` is (2, 3, 9); what follows the second number may be anything.
+pub fn release(version: &str) -> Option<Release> {
+    let (major, minor) = major_minor(version)?;
+    let rest = version.split('.').nth(2).unwrap_or_default();
+    let point: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    Some((major, minor, point.parse().unwrap_or(0)))
+}
+
 /// `2.3.9-1` is (2, 3).
 fn major_minor(version: &str) -> Option<(u32, u32)> {
     let (major, rest) = version.split_once('.')?;
@@ -51,6 +62,17 @@ mod tests {
     #[case("zfs-head\nzfs-kmod-head\n", None)]
     fn the_older_of_both_counts(#[case] text: &str, #[case] expected: Option<(u32, u32)>) {
         assert_eq!(versions(text).unwrap().common(), expected);
+    }
+
+    #[rstest]
+    #[case("2.3.9-0+deb13u1", Some((2, 3, 9)))]
+    #[case("2.1.11-1+deb12u1", Some((2, 1, 11)))]
+    #[case("2.4.0-rc1", Some((2, 4, 0)))]
+    #[case("2.2.7-FreeBSD_ge269af1b3", Some((2, 2, 7)))]
+    #[case("2.4", Some((2, 4, 0)))]
+    #[case("before 0.8", None)]
+    fn a_release_has_three_numbers(#[case] version: &str, #[case] expected: Option<Release>) {
+        assert_eq!(release(version), expected);
     }
 
     #[test]

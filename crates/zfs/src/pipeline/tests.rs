@@ -40,8 +40,11 @@ impl Fixture {
             source,
             target,
             directory,
-            send: SendCommand::Full { to: "tank/a@x".parse().unwrap(), raw: false },
-            receive: ReceiveCommand { dataset: "backup/a".parse().unwrap(), first: None, origin: None },
+            send: SendCommand::Full {
+                to: "tank/a@x".parse().unwrap(),
+                form: zfs_sync_core::stream::StreamForm::WHOLE,
+            },
+            receive: ReceiveCommand::further("backup/a".parse().unwrap()),
             flow: Flow { stall_timeout: None, ..Flow::default() },
             progress: ProgressCounter::new(),
             cancel: CancellationToken::new(),

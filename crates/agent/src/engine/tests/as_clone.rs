@@ -56,6 +56,7 @@ async fn clone_step(world: &World, base: Base, target_origin: TargetOrigin) -> S
         target_newest: None,
         create_parents: vec![],
         target_origin: Some(target_origin),
+        properties: Vec::new(),
     };
     world.step_with(Action::Send(send)).await
 }

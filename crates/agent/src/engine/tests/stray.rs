@@ -87,9 +87,12 @@ async fn a_hold_is_found_when_another_dataset_takes_the_name_between_two_looks()
     world.target.destroy_dataset("backup/a").unwrap();
     let work = Transfer {
         source: &*world.source.runner(),
-        send: &SendCommand::Full { to: "tank/a@one".parse().unwrap(), raw: false },
+        send: &SendCommand::Full {
+            to: "tank/a@one".parse().unwrap(),
+            form: zfs_sync_core::stream::StreamForm::WHOLE,
+        },
         target: &*world.source.runner(),
-        receive: &ReceiveCommand { dataset: "tank/copy".parse().unwrap(), first: None, origin: None },
+        receive: &ReceiveCommand::further("tank/copy".parse().unwrap()),
         flow: &zfs_sync_zfs::pipeline::Flow::default(),
     };
     transfer(work, &ProgressCounter::new(), &CancellationToken::new()).await.unwrap();

@@ -96,7 +96,8 @@ impl Host {
             Err(error) => return Err(failed(&error)),
         };
         let history = if rows.iter().any(|row| row.name == *dataset) {
-            match inventory::read_history(self.runner(), &Scope::Tree(dataset.clone())).await {
+            match inventory::read_history(self.runner(), &Scope::Tree(dataset.clone()), &self.features).await
+            {
                 Ok(history) => history,
                 Err(error) => return Err(failed(&error)),
             }

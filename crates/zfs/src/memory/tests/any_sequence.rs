@@ -74,7 +74,7 @@ impl World {
     /// What has to be sent next; `None` when there is nothing.
     fn next_send(&self) -> Option<SendCommand> {
         if let Some(token) = find_row(&self.target, "backup/a").and_then(|row| row.resume_token) {
-            let send = SendCommand::Resume { token };
+            let send = SendCommand::Resume { token, raw: false };
             match run(&self.source, &Command::Estimate(send.clone())) {
                 Ok(_) => return Some(send),
                 Err(error) => {
@@ -87,7 +87,9 @@ impl World {
         let (snapshots, bookmarks) = self.source_history();
         let name = |label: &zfs_sync_core::name::Label| format!("{}@{label}", self.name).parse().unwrap();
         let Some(newest) = self.target_newest() else {
-            return snapshots.first().map(|oldest| SendCommand::Full { to: name(&oldest.label), raw: false });
+            return snapshots
+                .first()
+                .map(|oldest| SendCommand::Full { to: name(&oldest.label), form: StreamForm::WHOLE });
         };
         let txg = bookmarks
             .iter()
@@ -96,11 +98,11 @@ impl World {
             .createtxg;
         let to = name(&snapshots.last().filter(|snapshot| snapshot.createtxg > txg)?.label);
         if let Some(base) = snapshots.iter().find(|snapshot| snapshot.guid == newest) {
-            return Some(SendCommand::Incremental { base: name(&base.label), to, raw: false });
+            return Some(SendCommand::Incremental { base: name(&base.label), to, form: StreamForm::WHOLE });
         }
         let bookmark = bookmarks.iter().find(|bookmark| bookmark.guid == newest)?;
         let base = format!("{}#{}", self.name, bookmark.label).parse().unwrap();
-        Some(SendCommand::FromBookmark { base, to, raw: false })
+        Some(SendCommand::FromBookmark { base, to, form: StreamForm::WHOLE })
     }
 
     async fn attempt(&self) -> bool {

@@ -25,7 +25,7 @@ fn labels(host: &Host, dataset: &str) -> Vec<String> {
 }
 
 fn single(base: &str, to: &str) -> SendCommand {
-    SendCommand::Single { base: base.parse().unwrap(), to: to.parse().unwrap(), raw: false }
+    SendCommand::Single { base: base.parse().unwrap(), to: to.parse().unwrap(), form: StreamForm::WHOLE }
 }
 
 fn as_clone_of(origin: &str, dataset: &str) -> ReceiveCommand {

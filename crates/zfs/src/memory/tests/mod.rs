@@ -16,12 +16,13 @@ use std::sync::Arc;
 use zfs_sync_core::{
     inventory::DatasetKind,
     name::DatasetName,
+    stream::StreamForm,
     time::{ManualClock, Timestamp},
 };
 
 use super::Host;
 use crate::{
-    command::{Command, ListColumns, ReceiveCommand, Scope, SendCommand},
+    command::{Command, FirstReceive, ListColumns, ReceiveCommand, Scope, SendCommand},
     error::{Error, Kind, classify},
     parse::{self, DatasetRow},
     runner::{Runner, StageEnd},
@@ -50,23 +51,25 @@ fn pair() -> (Host, Host) {
 }
 
 fn full(to: &str) -> SendCommand {
-    SendCommand::Full { to: to.parse().unwrap(), raw: false }
+    SendCommand::Full { to: to.parse().unwrap(), form: StreamForm::WHOLE }
 }
 
 fn incremental(base: &str, to: &str) -> SendCommand {
-    SendCommand::Incremental { base: base.parse().unwrap(), to: to.parse().unwrap(), raw: false }
+    SendCommand::Incremental { base: base.parse().unwrap(), to: to.parse().unwrap(), form: StreamForm::WHOLE }
 }
 
 fn resume(host: &Host, dataset: &str) -> SendCommand {
-    SendCommand::Resume { token: row(host, dataset).resume_token.expect("an interrupted receive waits") }
+    let token = row(host, dataset).resume_token.expect("an interrupted receive waits");
+    SendCommand::Resume { token, raw: false }
 }
 
 fn into(dataset: &str) -> ReceiveCommand {
-    ReceiveCommand { dataset: dataset.parse().unwrap(), first: None, origin: None }
+    ReceiveCommand::further(dataset.parse().unwrap())
 }
 
 fn first(dataset: &str) -> ReceiveCommand {
-    ReceiveCommand { first: Some(DatasetKind::Filesystem), ..into(dataset) }
+    let first = FirstReceive::new(DatasetKind::Filesystem, StreamForm::WHOLE);
+    ReceiveCommand { first: Some(first), ..into(dataset) }
 }
 
 /// How both ends of one transfer ended: sender, receiver.

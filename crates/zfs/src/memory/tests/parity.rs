@@ -69,7 +69,7 @@ fn media(label: &str) -> zfs_sync_core::name::SnapshotName {
     host.create_dataset("tank/vm-1", DatasetKind::Volume)?;
     host.snapshot("tank/vm-1@daily-2026-11-18")?;
     let base = "tank/vm-1@daily-2026-11-18".parse().unwrap();
-    command(host, &Command::Estimate(SendCommand::Single { base, to: media("daily-2026-11-19"), raw: false }))
+    command(host, &Command::Estimate(SendCommand::Single { base, to: media("daily-2026-11-19"), form: StreamForm::WHOLE }))
 })]
 #[case("destroy-snapshot-missing", |host: &Host| host.destroy_snapshot("tank/media@nothing"))]
 #[case("destroy-bookmark-missing", |host: &Host| host.destroy_bookmark("tank/media#nothing"))]
@@ -88,7 +88,7 @@ fn media(label: &str) -> zfs_sync_core::name::SnapshotName {
 #[case("send-snapshot-missing", |host: &Host| command(host, &Command::Estimate(full("tank/media@nothing"))))]
 #[case("send-bookmark-missing", |host: &Host| {
     let base = "tank/media#nothing".parse().unwrap();
-    command(host, &Command::Estimate(SendCommand::FromBookmark { base, to: media("daily-2026-11-19"), raw: false }))
+    command(host, &Command::Estimate(SendCommand::FromBookmark { base, to: media("daily-2026-11-19"), form: StreamForm::WHOLE }))
 })]
 #[case("send-wrong-order-all", |host: &Host| {
     command(host, &Command::Estimate(incremental("tank/media@daily-2026-11-20", "tank/media@daily-2026-11-18")))
@@ -98,7 +98,7 @@ fn media(label: &str) -> zfs_sync_core::name::SnapshotName {
     command(host, &Command::Estimate(full("tank/secret@daily-2026-11-18")))
 })]
 #[case("token-corrupt-text", |host: &Host| {
-    command(host, &Command::Estimate(SendCommand::Resume { token: "hello".into() }))
+    command(host, &Command::Estimate(SendCommand::Resume { token: "hello".into(), raw: false }))
 })]
 fn commands_are_refused_in_the_same_words(
     #[case] scenario: &str,
@@ -244,11 +244,14 @@ async fn dead_tokens_are_refused_in_the_same_words() {
 async fn keys_and_space_are_asked_for_in_the_same_words() {
     let source = tank();
     let target = host("nas2", "backup", 2);
-    let secret = |raw| SendCommand::Full { to: "tank/secret@daily-2026-11-18".parse().unwrap(), raw };
+    let secret = |raw| SendCommand::Full {
+        to: "tank/secret@daily-2026-11-18".parse().unwrap(),
+        form: StreamForm::wished(raw),
+    };
     let onward = |raw| SendCommand::Incremental {
         base: "tank/secret@daily-2026-11-18".parse().unwrap(),
         to: "tank/secret@daily-2026-11-19".parse().unwrap(),
-        raw,
+        form: StreamForm::wished(raw),
     };
     complete(&source, secret(true), &target, first("backup/secret-raw")).await;
     let (_, text) = refused(&source, onward(false), &target, into("backup/secret-raw")).await;

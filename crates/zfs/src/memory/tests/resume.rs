@@ -187,7 +187,7 @@ async fn a_token_finds_its_snapshot_after_renames() {
 async fn a_broken_token_is_refused() {
     let (source, _) = pair();
     for (token, what) in [("1-12-34-5678", "incorrect checksum"), ("hello", "invalid format")] {
-        let send = SendCommand::Resume { token: token.to_owned() };
+        let send = SendCommand::Resume { token: token.to_owned(), raw: false };
         let error = run(&source, &Command::Estimate(send)).unwrap_err();
         assert_eq!((error.kind, error.status.as_str()), (Kind::TokenDead, "exited with 255"));
         assert_eq!(error.stderr, format!("cannot resume send: resume token is corrupt ({what})\n"));

@@ -51,7 +51,10 @@ async fn a_volume_stays_a_volume_and_a_replica_can_be_sent_on() {
     source.create_dataset("tank/v", DatasetKind::Volume).unwrap();
     source.write("tank/v", 70_000).unwrap();
     source.snapshot("tank/v@one").unwrap();
-    let receive = ReceiveCommand { first: Some(DatasetKind::Volume), ..into("backup/v") };
+    let receive = ReceiveCommand {
+        first: Some(FirstReceive::new(DatasetKind::Volume, StreamForm::WHOLE)),
+        ..into("backup/v")
+    };
     complete(&source, full("tank/v@one"), &target, receive).await;
     assert_eq!(row(&target, "backup/v").properties.kind, DatasetKind::Volume);
     let third = host("nas3", "far", 3);
@@ -69,7 +72,7 @@ async fn a_bookmark_serves_as_base_when_its_snapshot_is_gone() {
     source.write("tank/a", 5000).unwrap();
     source.snapshot("tank/a@two").unwrap();
     let base = "tank/a#zfs-sync:x".parse().unwrap();
-    let send = SendCommand::FromBookmark { base, to: "tank/a@two".parse().unwrap(), raw: false };
+    let send = SendCommand::FromBookmark { base, to: "tank/a@two".parse().unwrap(), form: StreamForm::WHOLE };
     complete(&source, send, &target, into("backup/a")).await;
     assert!(same_content(&source, "tank/a@two", &target, "backup/a@two"));
 }
@@ -189,11 +192,12 @@ async fn raw_streams_need_an_encrypted_target_lineage() {
     source.create_encrypted_dataset("tank/secret", DatasetKind::Filesystem).unwrap();
     source.snapshot("tank/secret@one").unwrap();
     source.snapshot("tank/secret@two").unwrap();
-    let one = |raw| SendCommand::Full { to: "tank/secret@one".parse().unwrap(), raw };
+    let one =
+        |raw| SendCommand::Full { to: "tank/secret@one".parse().unwrap(), form: StreamForm::wished(raw) };
     let two = SendCommand::Incremental {
         base: "tank/secret@one".parse().unwrap(),
         to: "tank/secret@two".parse().unwrap(),
-        raw: true,
+        form: StreamForm::Raw,
     };
     complete(&source, one(true), &target, first("backup/raw")).await;
     assert!(row(&target, "backup/raw").properties.encrypted);
@@ -203,7 +207,12 @@ async fn raw_streams_need_an_encrypted_target_lineage() {
     assert_eq!(refused(&source, two, &target, into("backup/plain")).await.0, Kind::Crypto);
 
     // The copy that was received raw can be read by nobody until somebody loads its key.
-    let onward = |raw| Command::Estimate(SendCommand::Full { to: "backup/raw@one".parse().unwrap(), raw });
+    let onward = |raw| {
+        Command::Estimate(SendCommand::Full {
+            to: "backup/raw@one".parse().unwrap(),
+            form: StreamForm::wished(raw),
+        })
+    };
     assert_eq!(run(&target, &onward(false)).unwrap_err().kind, Kind::KeyNotLoaded);
     run(&target, &onward(true)).unwrap();
     source.snapshot("tank/secret@three").unwrap();
