@@ -48,12 +48,11 @@ impl Hosts {
         let runner = shared.connector.runner(peer);
         let runner = runner
             .map_err(|error| failed(error.code.code(), error.to_string(), error.code.is_retryable()))?;
-        let features = Features::probe(&*runner).await;
-        let features = features.map_err(|error| {
-            let detail = format!("could not use ZFS on {}: {error}", runner.host());
+        let host = runner.host().to_owned();
+        let remote = shared.peers.meet(&peer.hostname, runner).await.map_err(|error| {
+            let detail = format!("could not use ZFS on {host}: {error}");
             failed(error.code(), detail, error.is_retryable())
         })?;
-        let remote = (runner, features);
         Ok(if push { Self { source: local, target: remote } } else { Self { source: remote, target: local } })
     }
 }

@@ -141,10 +141,14 @@ async fn execute(
         connected = Hosts::connect(shared, step, peer.as_ref(), *push) => connected,
         () = cancel.cancelled() => Err(TransferOutcome::Cancelled),
     };
-    match connected {
+    let execution = match connected {
         Ok(hosts) => engine::execute(step, &hosts.sides(), watcher, cancel, Some(fence)).await,
         Err(outcome) => not_begun(outcome),
+    };
+    if let (Some(peer), TransferOutcome::Failed { .. }) = (peer, &execution.outcome) {
+        shared.peers.forget(&peer.hostname);
     }
+    execution
 }
 
 const fn not_begun(outcome: TransferOutcome) -> Execution {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use zfs_sync_api::{codes::ErrorCode, v1::agent::TransferOutcome};
 use zfs_sync_core::{
     guid::Guid,
-    inventory::{Dataset, PartialReceive},
+    inventory::{Dataset, PartialReceive, Snapshot},
     name::DatasetName,
     plan::{Base, Point, Send, Warning},
     size::ByteCount,
@@ -30,6 +30,9 @@ use super::{
 /// receiver that frees much, is silent for minutes. A dead connection is noticed by ssh itself, far earlier.
 const STALL_TIMEOUT: Duration = Duration::from_mins(10);
 
+/// A stream of at most so many bytes is over before setting up a connection for it would pay.
+const SMALL: u64 = 8 << 20;
+
 /// Everything is in place for a stream.
 struct Stream {
     command: SendCommand,
@@ -37,6 +40,8 @@ struct Stream {
     /// The stream's end: what must be on the target afterwards.
     goal: Point,
     resumed_from: Option<u64>,
+    /// At most [`SMALL`] bytes, as far as anybody knows.
+    small: bool,
 }
 
 enum Prepared {
@@ -74,12 +79,19 @@ async fn prepare(run: &Run<'_>, send: &Send) -> Result<Prepared, Failure> {
         return Err(Failure::stale(format!("{} does not exist any more", run.step.source)));
     };
     run.check_cancelled()?;
-    let stream = match route {
+    let mut at_most = None;
+    let mut stream = match route {
         Route::AlreadyThere => return Ok(Prepared::AlreadyThere(Box::new(view))),
         Route::Resume { token, base, to, bytes } => {
             protect(run, source, base.as_ref(), &to).await?;
             let receive = ReceiveCommand { dataset: run.step.target.clone(), first: None, origin: None };
-            Stream { command: SendCommand::Resume { token }, receive, goal: to, resumed_from: Some(bytes) }
+            Stream {
+                command: SendCommand::Resume { token },
+                receive,
+                goal: to,
+                resumed_from: Some(bytes),
+                small: false,
+            }
         }
         Route::Fresh { base, to, discard, origin } => {
             protect(run, source, base.as_ref(), &to).await?;
@@ -96,10 +108,13 @@ async fn prepare(run: &Run<'_>, send: &Send) -> Result<Prepared, Failure> {
                 (base, _) => send_command(source, base.as_ref(), &to, send.raw)?,
             };
             let receive = ReceiveCommand { dataset: run.step.target.clone(), first, origin };
-            Stream { command, receive, goal: to, resumed_from: None }
+            at_most = bytes_at_most(source, base.as_ref(), &to).filter(|bytes| *bytes <= SMALL);
+            Stream { command, receive, goal: to, resumed_from: None, small: false }
         }
     };
-    let total = estimate(run, &stream.command).await;
+    // What is over in a moment needs no estimate, which is a process of its own.
+    let total = if at_most.is_some() { at_most } else { estimate(run, &stream.command).await };
+    stream.small = total.is_some_and(|bytes| bytes <= SMALL);
     run.watcher.expect(total, stream.resumed_from);
     Ok(Prepared::Ready(stream))
 }
@@ -109,9 +124,8 @@ async fn prepare(run: &Run<'_>, send: &Send) -> Result<Prepared, Failure> {
 async fn protect(run: &Run<'_>, source: &Dataset, base: Option<&Base>, to: &Point) -> Result<(), Failure> {
     let tag = OwnTag::step(&run.protection);
     let ends = base.map(Base::point).into_iter().chain([to]);
-    for snapshot in ends.filter_map(|point| source.snapshot(point.guid)) {
-        hold(run, Side::Source, source, snapshot, &tag).await?;
-    }
+    let held: Vec<_> = ends.filter_map(|point| source.snapshot(point.guid)).collect();
+    hold(run, Side::Source, source, &held, &tag).await?;
     let Some(snapshot) = source.snapshot(to.guid) else { return Ok(()) };
     let label = run.protection.bookmark(to.guid);
     if source.bookmarks.iter().any(|bookmark| bookmark.label == label) {
@@ -208,6 +222,19 @@ fn single_command(source: &Dataset, base: &Base, to: &Point, raw: bool) -> Resul
     }
 }
 
+/// What the stream can hold at most, from what its snapshots refer to; `None` where that says nothing.
+///
+/// Data that is compressed on the pool travels as it is (`-c`) or, where that is not possible, larger: this decides on nothing but cost.
+fn bytes_at_most(source: &Dataset, base: Option<&Base>, to: &Point) -> Option<u64> {
+    let after = match base {
+        None => return Some(source.snapshot(to.guid)?.referenced),
+        Some(Base::Origin { .. }) => return None,
+        Some(Base::Snapshot(base) | Base::Bookmark(base)) => base.createtxg,
+    };
+    let sent = |snapshot: &&Snapshot| snapshot.createtxg > after && snapshot.createtxg <= to.createtxg;
+    Some(source.snapshots.iter().filter(sent).map(|snapshot| snapshot.referenced).sum())
+}
+
 /// How many bytes the stream will be. Only for people, so no failure of it is one.
 async fn estimate(run: &Run<'_>, command: &SendCommand) -> Option<u64> {
     let output = run.sides.source.run(&Command::Estimate(command.clone())).await.ok()?;
@@ -225,6 +252,7 @@ async fn move_data(run: &Run<'_>, stream: &Stream) -> (TransferOutcome, Settled)
             send: &stream.command,
             target: run.sides.target,
             receive: &stream.receive,
+            small: stream.small,
             rate_limit: None,
             stall_timeout: Some(STALL_TIMEOUT),
         };

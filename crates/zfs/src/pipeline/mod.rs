@@ -47,6 +47,8 @@ pub struct Transfer<'a> {
     pub target: &'a dyn Runner,
     /// How it is received.
     pub receive: &'a ReceiveCommand,
+    /// The stream is known to be small, and needs no connection of its own.
+    pub small: bool,
     /// Bytes a second at most.
     pub rate_limit: Option<u64>,
     /// Gives up when no byte moved for so long while the sender is still at it.
@@ -159,11 +161,18 @@ async fn transfer_within(
         failed(StageName::Transport, no_pipe(request.source.host(), &send_command, &error))
     })?;
     // The receiver first: when it can not be started nothing was read from any disk.
-    let mut receive = request.target.start(&receive_command, Some(to_receiver), None).map_err(|error| {
+    let start = |runner: &dyn Runner, command: &Command, stdin, stdout| {
+        if request.small {
+            runner.start_small(command, stdin, stdout)
+        } else {
+            runner.start(command, stdin, stdout)
+        }
+    };
+    let mut receive = start(request.target, &receive_command, Some(to_receiver), None).map_err(|error| {
         let stage = if error.kind.is_transport() { StageName::Transport } else { StageName::Receive };
         failed(stage, error)
     })?;
-    let mut send = request.source.start(&send_command, None, Some(from_sender)).map_err(|error| {
+    let mut send = start(request.source, &send_command, None, Some(from_sender)).map_err(|error| {
         let stage = if error.kind.is_transport() { StageName::Transport } else { StageName::Send };
         failed(stage, error)
     })?;

@@ -52,6 +52,7 @@ impl Fixture {
             send: &self.send,
             target: &self.target,
             receive: &self.receive,
+            small: false,
             rate_limit: None,
             stall_timeout: None,
         }

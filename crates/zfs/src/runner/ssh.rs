@@ -1,8 +1,12 @@
 //! Another machine, by the system's own ssh.
 //!
-//! OpenSSH keeps the user's configuration, keys, agents and host key rules. Small commands share one connection (`ControlMaster`), so that
-//! each costs a round trip and no handshake; every stream has a connection of its own, because on a shared one a stalled receiver would
-//! hold up everything else. No terminal, no questions: what would need a person fails at once.
+//! OpenSSH keeps the user's configuration, keys, agents and host key rules. No terminal, no questions: what would need a person fails at once.
+//!
+//! - *Commands* share one connection (`ControlMaster`), and there run in a few shells that stay open ([`Shells`]): each costs a round trip and one
+//!   process over there. A host that gives no shell runs them one by one, each on a channel of its own.
+//! - *Small streams* have a channel on the same connection. ssh keeps a window for each channel, so a receiver that stalls holds up nobody
+//!   else's (seen with a receiver that was stopped: `a_stalled_stream_holds_up_nobody` in the testbed).
+//! - *Other streams* have a connection of their own: encryption is one thread a connection, and many large streams want more of them.
 
 use std::{
     ffi::OsString,
@@ -10,15 +14,19 @@ use std::{
     io::{self, PipeReader, PipeWriter},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use async_trait::async_trait;
 use zfs_sync_core::name::HostName;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 use super::{
-    Output, Privilege, Runner, Stage,
+    Output, Privilege, Runner, Stage, StageEnd,
     local::{search_path, start_error, stdio},
-    process::Invocation,
+    process::{Invocation, Process},
+    shells::{Answer, Shells},
 };
 use crate::{
     command::Command,
@@ -31,6 +39,9 @@ pub(crate) const REMOTE_ENVIRONMENT: &str = r#"env LC_ALL=C "PATH=${PATH}:/usr/s
 
 /// What a path of a unix socket may have at most (`sun_path` has 104 to 108 bytes), less the suffix ssh adds while it binds.
 const MAX_SOCKET_PATH: usize = 85;
+
+/// Small streams on the shared connection. sshd gives a connection ten channels by default; three are for shells, and one is spare.
+const SHARED_STREAMS: usize = 6;
 
 /// A user name that could be taken for something else on a command line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -83,6 +94,8 @@ pub struct SshRunner {
     path: OsString,
     /// `None` where the path would be too long for a socket: then every command has its own connection.
     control_path: Option<PathBuf>,
+    shells: Shells,
+    shared_streams: Arc<Semaphore>,
 }
 
 /// Which connection a command uses.
@@ -103,7 +116,9 @@ impl SshRunner {
             Some(user) => format!("{user}@{}", target.host),
             None => target.host.to_string(),
         };
-        Ok(Self { target, name, path: search_path(None), control_path })
+        let shared_streams = Arc::new(Semaphore::new(SHARED_STREAMS));
+        let (path, shells) = (search_path(None), Shells::default());
+        Ok(Self { target, name, path, control_path, shells, shared_streams })
     }
 
     /// Looks for `ssh` in `directory` first.
@@ -115,6 +130,7 @@ impl SshRunner {
 
     /// Ends the shared connection, if one is open. Otherwise it ends a minute after its last command.
     pub async fn close(&self) {
+        self.shells.close();
         let Some(control_path) = self.control_path.as_ref().filter(|path| path.exists()) else { return };
         let mut arguments: Vec<OsString> = vec!["-O".into(), "exit".into(), "-o".into()];
         arguments.push(control_path_option(control_path));
@@ -129,7 +145,22 @@ impl SshRunner {
         Invocation { program: "ssh".into(), arguments, environment }
     }
 
+    /// What a host's shell is given to run a command.
+    fn remote_line(&self, command: &Command) -> String {
+        self.target.privilege.line(&command.display_line())
+    }
+
+    /// One command as a process of its own.
     fn invocation(&self, command: &Command, connection: Connection) -> Invocation {
+        self.remote(&format!("{REMOTE_ENVIRONMENT} {}", self.remote_line(command)), connection)
+    }
+
+    /// A shell for many commands: `sh`, whatever the login shell is.
+    fn shell(&self) -> Invocation {
+        self.remote(&format!("exec {REMOTE_ENVIRONMENT} sh"), Connection::Shared)
+    }
+
+    fn remote(&self, line: &str, connection: Connection) -> Invocation {
         let mut arguments: Vec<OsString> = vec!["-T".into()];
         let mut option = |text: OsString| arguments.extend(["-o".into(), text]);
         // First, because ssh takes the first value it sees: the operator's words win.
@@ -162,8 +193,7 @@ impl SshRunner {
             arguments.extend(["-i".into(), identity.into()]);
         }
         arguments.extend(["--".into(), self.target.host.as_str().into()]);
-        let line = self.target.privilege.line(&command.display_line());
-        arguments.push(format!("{REMOTE_ENVIRONMENT} {line}").into());
+        arguments.push(line.into());
         self.ssh(arguments)
     }
 }
@@ -175,10 +205,23 @@ impl Runner for SshRunner {
     }
 
     async fn run(&self, command: &Command) -> Result<Output, Error> {
-        let result = self.invocation(command, Connection::Shared).run().await;
-        // Without ssh nothing is reachable.
-        let (output, end) =
-            result.map_err(|error| start_error(&self.name, command, Kind::SshUnreachable, &error))?;
+        // Without a shared connection each shell would have one of its own, for ever.
+        let in_shell = match self.control_path {
+            Some(_) => {
+                let (shell, line) = (self.shell(), self.remote_line(command));
+                Box::pin(self.shells.run(&shell, &line, command.is_read_only())).await
+            }
+            None => Answer::NoShell,
+        };
+        let (output, end) = match in_shell {
+            Answer::Ended(output, end) => (output, end),
+            Answer::Gone(end) => return Err(Error::ended(&self.name, command, &end)),
+            Answer::NoShell => {
+                let result = self.invocation(command, Connection::Shared).run().await;
+                // Without ssh nothing is reachable.
+                result.map_err(|error| start_error(&self.name, command, Kind::SshUnreachable, &error))?
+            }
+        };
         if end.success { Ok(output) } else { Err(Error::ended(&self.name, command, &end)) }
     }
 
@@ -188,11 +231,51 @@ impl Runner for SshRunner {
         stdin: Option<PipeReader>,
         stdout: Option<PipeWriter>,
     ) -> Result<Box<dyn Stage>, Error> {
-        let process = self
-            .invocation(command, Connection::Own)
+        Ok(Box::new(self.stage(command, Connection::Own, stdin, stdout)?))
+    }
+
+    fn start_small(
+        &self,
+        command: &Command,
+        stdin: Option<PipeReader>,
+        stdout: Option<PipeWriter>,
+    ) -> Result<Box<dyn Stage>, Error> {
+        let place = Arc::clone(&self.shared_streams).try_acquire_owned();
+        let Ok(place) = place else { return self.start(command, stdin, stdout) };
+        let process = self.stage(command, Connection::Shared, stdin, stdout)?;
+        Ok(Box::new(SharedStage { process, _place: place }))
+    }
+}
+
+impl SshRunner {
+    fn stage(
+        &self,
+        command: &Command,
+        connection: Connection,
+        stdin: Option<PipeReader>,
+        stdout: Option<PipeWriter>,
+    ) -> Result<Process, Error> {
+        self.invocation(command, connection)
             .stage(stdio(stdin), stdio(stdout))
-            .map_err(|error| start_error(&self.name, command, Kind::SshUnreachable, &error))?;
-        Ok(Box::new(process))
+            .map_err(|error| start_error(&self.name, command, Kind::SshUnreachable, &error))
+    }
+}
+
+/// A stream beside others.
+#[derive(Debug)]
+struct SharedStage {
+    process: Process,
+    _place: OwnedSemaphorePermit,
+}
+
+#[async_trait]
+impl Stage for SharedStage {
+    async fn wait(&mut self) -> StageEnd {
+        self.process.wait().await
+    }
+
+    fn terminate(&mut self) {
+        self.process.terminate();
     }
 }
 

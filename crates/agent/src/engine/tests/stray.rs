@@ -90,6 +90,7 @@ async fn a_hold_is_found_when_another_dataset_takes_the_name_between_two_looks()
         send: &SendCommand::Full { to: "tank/a@one".parse().unwrap(), raw: false },
         target: &*world.source.runner(),
         receive: &ReceiveCommand { dataset: "tank/copy".parse().unwrap(), first: None, origin: None },
+        small: false,
         rate_limit: None,
         stall_timeout: None,
     };

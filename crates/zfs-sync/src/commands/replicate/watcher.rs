@@ -5,6 +5,7 @@ use std::{future::Future, sync::Mutex, time::Duration};
 use async_trait::async_trait;
 use tokio::time::{Instant, interval_at};
 use zfs_sync_agent::engine::{HoldNote, RecordError, Stage, Watcher};
+use zfs_sync_core::name::DatasetName;
 use zfs_sync_zfs::pipeline::ProgressCounter;
 
 use crate::printer::{
@@ -19,13 +20,22 @@ const PAUSE: Duration = Duration::from_secs(5);
 pub(super) struct Terminal {
     printer: Printer,
     what: String,
+    /// Before each line after the first, where several are told about at the same time.
+    name: String,
     counter: ProgressCounter,
     expected: Mutex<Option<u64>>,
 }
 
 impl Terminal {
     pub(super) fn new(printer: Printer, what: String) -> Self {
-        Self { printer, what, counter: ProgressCounter::new(), expected: Mutex::new(None) }
+        let (counter, expected) = (ProgressCounter::new(), Mutex::new(None));
+        Self { printer, what, name: String::new(), counter, expected }
+    }
+
+    /// Says in each line which dataset it is about.
+    pub(super) fn naming(mut self, target: &DatasetName) -> Self {
+        self.name = format!("{target}: ");
+        self
     }
 
     /// Waits for the end of an execution and says now and then how far it is.
@@ -41,7 +51,7 @@ impl Terminal {
                     let bytes = self.counter.bytes();
                     let per_second = (bytes - before) / PAUSE.as_secs();
                     before = bytes;
-                    self.printer.say(format!("   {}", self.progress(bytes, per_second)));
+                    self.printer.say(format!("   {}{}", self.name, self.progress(bytes, per_second)));
                 }
             }
         }
@@ -68,18 +78,18 @@ impl Watcher for Terminal {
     }
 
     fn stage(&self, stage: Stage) {
-        self.printer.say_more(format!("   {}", stage.as_str()));
+        self.printer.say_more(format!("   {}{}", self.name, stage.as_str()));
     }
 
     fn expect(&self, total: Option<u64>, resumed_from: Option<u64>) {
         *self.expected.lock().expect("no holder of this lock panics") = total;
         if let Some(from) = resumed_from {
-            self.printer.say(format!("   continues after {}", size(from)));
+            self.printer.say(format!("   {}continues after {}", self.name, size(from)));
         }
     }
 
     fn warn(&self, text: &str) {
-        self.printer.say(format!("   warning: {text}"));
+        self.printer.say(format!("   {}warning: {text}", self.name));
     }
 
     /// Nothing is remembered between runs: every run looks at the holds that are there and releases what nobody needs.

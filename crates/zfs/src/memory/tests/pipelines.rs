@@ -24,6 +24,7 @@ async fn piped(
         send: &send,
         target: to.as_ref(),
         receive: &receive,
+        small: false,
         rate_limit: None,
         stall_timeout: None,
     };
