@@ -54,6 +54,8 @@ pub enum Scope {
     Tree(DatasetName),
     /// One dataset alone (`-d 1` for its snapshots and bookmarks, no recursion for datasets).
     Only(DatasetName),
+    /// Several, each as [`Self::Only`]. When one of them does not exist `zfs` lists the others and exits with 1.
+    These(Vec<DatasetName>),
 }
 
 /// One command.
@@ -125,6 +127,13 @@ pub enum Command {
         tag: OwnTag,
         /// What is held.
         snapshot: SnapshotName,
+    },
+    /// `zfs hold TAG SNAPSHOT…`: ZFS goes on after one that it can not hold.
+    HoldAll {
+        /// Begins with our prefix.
+        tag: OwnTag,
+        /// What is held.
+        snapshots: Vec<SnapshotName>,
     },
     /// `zfs release TAG SNAPSHOT`.
     Release {

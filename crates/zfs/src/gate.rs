@@ -127,7 +127,9 @@ impl Gate {
             | Command::Release { snapshot, .. } => {
                 self.within(snapshot.dataset())?;
             }
-            Command::HoldsOf { snapshots, .. } | Command::ReleaseAll { snapshots, .. } => {
+            Command::HoldsOf { snapshots, .. }
+            | Command::HoldAll { snapshots, .. }
+            | Command::ReleaseAll { snapshots, .. } => {
                 snapshots.iter().try_for_each(|snapshot| self.within(snapshot.dataset()))?;
             }
             Command::Bookmark { snapshot, .. } => {
@@ -178,6 +180,11 @@ impl Gate {
         let root = match scope {
             Scope::Only(dataset) if above && self.tree.is_within(dataset) => return Ok(vec![scope.clone()]),
             Scope::Only(dataset) => return self.within(dataset).map(|()| vec![scope.clone()]),
+            Scope::These(datasets) => {
+                let outside = |dataset: &&DatasetName| !(above && self.tree.is_within(dataset));
+                datasets.iter().filter(outside).try_for_each(|dataset| self.within(dataset))?;
+                return Ok(vec![scope.clone()]);
+            }
             Scope::Tree(root) if !self.tree.is_within(root) => {
                 return self.within(root).map(|()| vec![scope.clone()]);
             }

@@ -6,6 +6,9 @@ mod privilege;
 mod process;
 #[cfg(test)]
 pub(crate) mod scripted;
+mod shared_reads;
+mod shell;
+mod shells;
 mod ssh;
 
 use std::{
@@ -16,6 +19,7 @@ use std::{
 use async_trait::async_trait;
 pub use local::LocalRunner;
 pub use privilege::{Privilege, PrivilegeError};
+pub use shared_reads::SharedReads;
 pub(crate) use ssh::REMOTE_ENVIRONMENT;
 pub use ssh::{SshRunner, SshTarget, UserNameError};
 use zfs_sync_core::flow::Compression;
@@ -117,5 +121,16 @@ pub trait Runner: Send + Sync + Debug {
                 kind: Kind::Start,
             }),
         }
+    }
+
+    /// As [`Self::start`], for a stream that is known to be small: where setting a connection up costs more than the stream, it may
+    /// travel beside others.
+    fn start_small(
+        &self,
+        command: &Command,
+        stdin: Option<PipeReader>,
+        stdout: Option<PipeWriter>,
+    ) -> Result<Box<dyn Stage>, Error> {
+        self.start(command, stdin, stdout)
     }
 }

@@ -119,7 +119,8 @@ async fn by_ssh(shared: &Shared, peer: &Peer, note: Option<String>) -> Result<Re
     let runner = shared.connector.runner(peer);
     let runner =
         runner.map_err(|error| failed(error.code.code(), error.to_string(), error.code.is_retryable()))?;
-    let features = Features::probe(&*runner).await.map_err(|error| unusable(&*runner, &error))?;
+    let met = shared.peers.meet(&peer.hostname, Arc::clone(&runner)).await;
+    let (runner, features) = met.map_err(|error| unusable(&*runner, &error))?;
     Ok((runner, features, TransportUsed { kind: "ssh".to_owned(), note }))
 }
 

@@ -25,6 +25,7 @@ mod janitor;
 mod leaser;
 mod limits;
 mod outbox;
+mod peers;
 mod replicas;
 mod reporter;
 #[cfg(test)]
@@ -50,10 +51,16 @@ use zfs_sync_api::{
     v1::{agent::Hello, certificate::TransferListener},
 };
 use zfs_sync_core::{ids::SystemId, time::Clock};
-use zfs_sync_zfs::{features::Features, runner::Runner};
+use zfs_sync_zfs::{
+    features::Features,
+    runner::{Runner, SharedReads},
+};
 
 pub use self::connector::{ConnectError, Connector, SshConnector, SshOptions};
-use self::{backoff::Backoff, limits::Limits, outbox::Outbox, replicas::Replicas, reporter::ReporterHandle};
+use self::{
+    backoff::Backoff, limits::Limits, outbox::Outbox, peers::Peers, replicas::Replicas,
+    reporter::ReporterHandle,
+};
 use crate::{
     engine::{BootClock, SystemBootClock},
     identity::{DataDirLock, IdentityError},
@@ -101,8 +108,9 @@ impl Options {
     pub const REPORT_INTERVAL: Duration = Duration::from_secs(10);
     /// One second between looks, so that a snapshot is reported within a second without any events.
     pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
-    /// Two transfers: one may wait for its disks while the other uses the network.
-    pub const MAX_TRANSFERS: u32 = 2;
+    /// Eight transfers: most are small, and wait for disks, transaction groups and the network of two hosts rather than for a core. They share
+    /// listings and connections; a few more would add nothing, and one pool has to write for all of them.
+    pub const MAX_TRANSFERS: u32 = 8;
     /// Ten seconds, far below the 90 that service managers wait before they kill.
     pub const DRAIN: Duration = Duration::from_secs(10);
 }
@@ -151,6 +159,7 @@ struct Shared {
     /// Known before the first loop starts.
     local_features: OnceLock<Features>,
     connector: Arc<dyn Connector>,
+    peers: Peers,
     clock: Arc<dyn Clock>,
     /// Leases are counted on it.
     boot_clock: Arc<dyn BootClock>,
@@ -252,9 +261,11 @@ impl Agent {
         let shared = Arc::new(Shared {
             client,
             system_id,
-            local,
+            // Many transfers at a time read this host again and again.
+            local: Arc::new(SharedReads::new(local)),
             local_features: OnceLock::new(),
             connector,
+            peers: Peers::default(),
             clock,
             boot_clock,
             report_interval,

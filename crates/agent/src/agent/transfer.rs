@@ -151,7 +151,7 @@ async fn execute(
         connected = Hosts::connect(shared, step, peer.as_ref(), ticket.as_ref(), *push) => connected,
         () = cancel.cancelled() => Err(TransferOutcome::Cancelled),
     };
-    match connected {
+    let execution = match connected {
         Ok(hosts) => {
             if let Some(transport) = hosts.transport() {
                 watcher.reached(transport);
@@ -159,7 +159,11 @@ async fn execute(
             engine::execute(step, &hosts.sides(), watcher, cancel, Some(fence)).await
         }
         Err(outcome) => not_begun(outcome),
+    };
+    if let (Some(peer), TransferOutcome::Failed { .. }) = (peer, &execution.outcome) {
+        shared.peers.forget(&peer.hostname);
     }
+    execution
 }
 
 const fn not_begun(outcome: TransferOutcome) -> Execution {

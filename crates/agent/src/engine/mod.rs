@@ -39,6 +39,7 @@ mod view;
 mod written;
 
 use std::{
+    collections::BTreeSet,
     fmt,
     sync::{Mutex, PoisonError},
 };
@@ -288,6 +289,13 @@ impl<'a> Run<'a> {
         let own = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
         notes.extend(own.iter().filter(|note| note.tag == tag).cloned());
         notes
+    }
+
+    /// Source snapshots that this execution itself has held with this tag, or may have.
+    fn held_by_us(&self, tag: &str) -> BTreeSet<Guid> {
+        let own = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_source = own.iter().filter(|note| note.side == Side::Source && note.tag == tag);
+        of_source.map(|note| note.guid).collect()
     }
 
     /// To be asked right before every command that takes something away.

@@ -175,7 +175,7 @@ pub(super) async fn hold_instead(
     stays: &Snapshot,
     checked: &Checked<'_>,
 ) -> Result<(), Failure> {
-    match hold(run, Side::Target, dataset, stays, &OwnTag::base(&run.protection)).await {
+    match hold(run, Side::Target, dataset, &[stays], &OwnTag::base(&run.protection)).await {
         Ok(()) => Ok(()),
         Err(protecting) if checked.releases.is_empty() => {
             run.warn_failure(protecting.into());

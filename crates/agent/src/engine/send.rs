@@ -3,7 +3,7 @@
 use zfs_sync_api::{codes::ErrorCode, v1::agent::TransferOutcome};
 use zfs_sync_core::{
     guid::Guid,
-    inventory::{Dataset, PartialReceive},
+    inventory::{Dataset, PartialReceive, Snapshot},
     name::DatasetName,
     plan::{Base, Point, Send, Warning},
     size::ByteCount,
@@ -30,6 +30,9 @@ use super::{
     view::View,
 };
 
+/// A stream of at most so many bytes is over before setting up a connection for it would pay.
+const SMALL: u64 = 8 << 20;
+
 /// Everything is in place for a stream.
 struct Stream {
     command: SendCommand,
@@ -41,6 +44,8 @@ struct Stream {
     /// The stream's end: what must be on the target afterwards.
     goal: Point,
     resumed_from: Option<u64>,
+    /// At most [`SMALL`] bytes, as far as anybody knows.
+    small: bool,
 }
 
 enum Prepared {
@@ -90,7 +95,8 @@ async fn prepare(run: &Run<'_>, send: &Send) -> Result<Prepared, Failure> {
     let newborn = view.target.as_ref().is_none_or(|target| target.snapshots.is_empty());
     let is_clone = view.target.as_ref().is_some_and(|target| target.properties.origin.is_some());
     let resumable = is_resumable(run.sides);
-    let stream = match route {
+    let mut at_most = None;
+    let mut stream = match route {
         Route::AlreadyThere => return Ok(Prepared::AlreadyThere(Box::new(view))),
         Route::Resume { token, base, to, bytes } => {
             let facts = match facts {
@@ -104,7 +110,7 @@ async fn prepare(run: &Run<'_>, send: &Send) -> Result<Prepared, Failure> {
             protect(run, source, base.as_ref(), &to).await?;
             let receive = ReceiveCommand::further(run.step.target.clone());
             let command = SendCommand::Resume { token, raw: chosen.form.is_raw() };
-            Stream { command, receive, chosen, newborn, goal: to, resumed_from: Some(bytes) }
+            Stream { command, receive, chosen, newborn, goal: to, resumed_from: Some(bytes), small: false }
         }
         Route::Fresh { base, to, discard, origin } => {
             let is_first = base.is_none() || origin.is_some();
@@ -139,14 +145,19 @@ async fn prepare(run: &Run<'_>, send: &Send) -> Result<Prepared, Failure> {
             let first =
                 with_stream.then(|| FirstReceive { kind: run.step.kind, form: chosen.form, properties });
             let receive = ReceiveCommand { dataset: run.step.target.clone(), first, origin, resumable };
-            Stream { command, receive, chosen, newborn, goal: to, resumed_from: None }
+            at_most = bytes_at_most(source, base.as_ref(), &to).filter(|bytes| *bytes <= SMALL);
+            Stream { command, receive, chosen, newborn, goal: to, resumed_from: None, small: false }
         }
     };
     for Caution { code, detail } in &stream.chosen.cautions {
         run.watcher.caution(*code, detail);
     }
-    let total = estimate(run, &stream.command).await;
-    room::check(run, view.target.as_ref(), total).await?;
+    // What is over in a moment needs no estimate, which is a process of its own, and no look for room.
+    let total = if at_most.is_some() { at_most } else { estimate(run, &stream.command).await };
+    if at_most.is_none() {
+        room::check(run, view.target.as_ref(), total).await?;
+    }
+    stream.small = total.is_some_and(|bytes| bytes <= SMALL);
     run.watcher.expect(total, stream.resumed_from);
     Ok(Prepared::Ready(Box::new(stream)))
 }
@@ -156,9 +167,8 @@ async fn prepare(run: &Run<'_>, send: &Send) -> Result<Prepared, Failure> {
 async fn protect(run: &Run<'_>, source: &Dataset, base: Option<&Base>, to: &Point) -> Result<(), Failure> {
     let tag = OwnTag::step(&run.protection);
     let ends = base.map(Base::point).into_iter().chain([to]);
-    for snapshot in ends.filter_map(|point| source.snapshot(point.guid)) {
-        hold(run, Side::Source, source, snapshot, &tag).await?;
-    }
+    let held: Vec<_> = ends.filter_map(|point| source.snapshot(point.guid)).collect();
+    hold(run, Side::Source, source, &held, &tag).await?;
     let Some(snapshot) = source.snapshot(to.guid) else { return Ok(()) };
     let label = run.protection.bookmark(to.guid);
     if source.bookmarks.iter().any(|bookmark| bookmark.label == label) {
@@ -262,6 +272,19 @@ fn single_command(
     }
 }
 
+/// What the stream can hold at most, from what its snapshots refer to; `None` where that says nothing.
+///
+/// Data that is compressed on the pool travels as it is (`-c`) or, where that is not possible, larger: this decides on nothing but cost.
+fn bytes_at_most(source: &Dataset, base: Option<&Base>, to: &Point) -> Option<u64> {
+    let after = match base {
+        None => return Some(source.snapshot(to.guid)?.referenced),
+        Some(Base::Origin { .. }) => return None,
+        Some(Base::Snapshot(base) | Base::Bookmark(base)) => base.createtxg,
+    };
+    let sent = |snapshot: &&Snapshot| snapshot.createtxg > after && snapshot.createtxg <= to.createtxg;
+    Some(source.snapshots.iter().filter(sent).map(|snapshot| snapshot.referenced).sum())
+}
+
 /// How many bytes the stream will be. Only for people, so no failure of it is one.
 async fn estimate(run: &Run<'_>, command: &SendCommand) -> Option<u64> {
     let output = run.sides.source.run(&Command::Estimate(command.clone())).await.ok()?;
@@ -280,6 +303,7 @@ async fn move_data(run: &Run<'_>, send: &Send, stream: &Stream) -> (TransferOutc
             target: run.sides.target,
             receive: &stream.receive,
             flow: &run.watcher.flow(),
+            small: stream.small,
         };
         let moved = transfer(work, run.watcher.counter(), run.cancel).await.map_err(Some);
         if let Some(Packed::Not(why)) = run.watcher.counter().packed() {

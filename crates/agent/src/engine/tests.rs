@@ -15,6 +15,7 @@ mod refusals;
 mod roll_back;
 mod set_aside;
 mod stray;
+mod together;
 mod transfers;
 
 use std::{

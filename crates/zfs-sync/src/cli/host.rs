@@ -1,6 +1,6 @@
 //! Commands that work on this host.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
 
 use camino::Utf8PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
@@ -193,6 +193,9 @@ pub(crate) struct ReplicateArgs {
     /// user properties
     #[arg(long = "property", value_name = "NAME")]
     pub(crate) properties: Vec<CopiedProperty>,
+    /// Datasets at a time; when not said twice the number of cores, at least 4 and at most 16
+    #[arg(short, long, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
     /// Port of ssh on the source's host
     #[arg(long, value_name = "PORT")]
     pub(crate) ssh_port_source: Option<u16>,

@@ -1,9 +1,9 @@
 //! Commands as argument vectors and as lines.
 
 use super::{
-    Command, Dependents, ListColumns, NotReceived, ReceiveCommand, Scope, SendCommand, Setting, quote,
+    Command, Dependents, ListColumns, NotReceived, OwnTag, ReceiveCommand, Scope, SendCommand, Setting, quote,
 };
-use zfs_sync_core::{inventory::DatasetKind, stream::StreamForm};
+use zfs_sync_core::{inventory::DatasetKind, name::SnapshotName, stream::StreamForm};
 
 /// Columns of [`Command::ListHistory`].
 pub(crate) const HISTORY_COLUMNS: [&str; 7] =
@@ -84,6 +84,7 @@ impl Command {
             | Self::HoldsOf { .. }
             | Self::Hold { .. }
             | Self::Release { .. }
+            | Self::HoldAll { .. }
             | Self::ReleaseAll { .. }
             | Self::Bookmark { .. }
             | Self::DestroyBookmark { .. }
@@ -114,6 +115,7 @@ impl Command {
                     Scope::Everything => {}
                     Scope::Tree(root) => arguments.extend(words(&["-r", root.as_str()])),
                     Scope::Only(dataset) => arguments.push(dataset.to_string()),
+                    Scope::These(datasets) => arguments.extend(datasets.iter().map(ToString::to_string)),
                 }
                 arguments
             }
@@ -124,6 +126,10 @@ impl Command {
                     Scope::Everything => {}
                     Scope::Tree(root) => arguments.extend(words(&["-r", root.as_str()])),
                     Scope::Only(dataset) => arguments.extend(words(&["-d", "1", dataset.as_str()])),
+                    Scope::These(datasets) => {
+                        arguments.extend(words(&["-d", "1"]));
+                        arguments.extend(datasets.iter().map(ToString::to_string));
+                    }
                 }
                 arguments
             }
@@ -171,11 +177,8 @@ impl Command {
                 arguments.extend(snapshots.iter().map(ToString::to_string));
                 arguments
             }
-            Self::ReleaseAll { tag, snapshots } => {
-                let mut arguments = words(&["release", tag.as_str()]);
-                arguments.extend(snapshots.iter().map(ToString::to_string));
-                arguments
-            }
+            Self::HoldAll { tag, snapshots } => tagged("hold", tag, snapshots),
+            Self::ReleaseAll { tag, snapshots } => tagged("release", tag, snapshots),
             Self::ShowAllowed { dataset } => words(&["allow", dataset.as_str()]),
             Self::ListSet { datasets } => {
                 let columns = SET_COLUMNS.join(",");
@@ -257,6 +260,7 @@ impl Command {
             | Self::PoolFeatures { .. } => true,
             Self::Hold { .. }
             | Self::Release { .. }
+            | Self::HoldAll { .. }
             | Self::ReleaseAll { .. }
             | Self::Bookmark { .. }
             | Self::DestroyBookmark { .. }
@@ -334,6 +338,12 @@ impl ReceiveCommand {
     }
 }
 
+fn tagged(verb: &str, tag: &OwnTag, snapshots: &[SnapshotName]) -> Vec<String> {
+    let mut arguments = words(&[verb, tag.as_str()]);
+    arguments.extend(snapshots.iter().map(ToString::to_string));
+    arguments
+}
+
 fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|&word| word.to_owned()).collect()
 }
@@ -341,10 +351,7 @@ fn words(words: &[&str]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
-    use zfs_sync_core::{
-        name::{DatasetName, SnapshotName},
-        plan::Casualty,
-    };
+    use zfs_sync_core::{name::DatasetName, plan::Casualty};
 
     use super::{super::*, *};
     use crate::parse::SnapshotDependents;
@@ -394,8 +401,19 @@ mod tests {
     )]
     #[case(Command::Holds { snapshot: snapshot("tank@a") }, "zfs holds -H tank@a")]
     #[case(
+        Command::ListHistory { scope: Scope::These(vec![dataset("tank/a"), dataset("tank/b")]) },
+        "zfs list -Hp -t snapshot,bookmark -o name,guid,createtxg,creation,used,referenced,userrefs -d 1 tank/a tank/b"
+    )]
+    #[case(
         Command::Hold { tag: OwnTag::new("zfs-sync:x").unwrap(), snapshot: snapshot("tank@a") },
         "zfs hold zfs-sync:x tank@a"
+    )]
+    #[case(
+        Command::HoldAll {
+            tag: OwnTag::new("zfs-sync:x").unwrap(),
+            snapshots: vec![snapshot("tank@a"), snapshot("tank@b")],
+        },
+        "zfs hold zfs-sync:x tank@a tank@b"
     )]
     #[case(
         Command::Release { tag: OwnTag::new("zfs-sync:x").unwrap(), snapshot: snapshot("tank@a") },

@@ -52,8 +52,8 @@ fn command(words: &[&str]) -> Option<Command> {
         ["zfs", "holds", "-H", snapshots @ ..] => {
             Command::HoldsOf { snapshots: all(snapshots)?, exact: false }
         }
-        ["zfs", "hold", tag, snapshot] => {
-            Command::Hold { tag: OwnTag::new(*tag).ok()?, snapshot: snapshot.parse().ok()? }
+        ["zfs", "hold", tag, snapshots @ ..] => {
+            Command::HoldAll { tag: OwnTag::new(*tag).ok()?, snapshots: all(snapshots)? }
         }
         ["zfs", "release", tag, snapshots @ ..] => {
             Command::ReleaseAll { tag: OwnTag::new(*tag).ok()?, snapshots: all(snapshots)? }
@@ -89,7 +89,7 @@ fn list(types: &str, columns: &str, of: &[&str]) -> Option<Command> {
             [] => Scope::Everything,
             ["-r", root] => Scope::Tree(root.parse().ok()?),
             [dataset] | ["-d", "1", dataset] => Scope::Only(dataset.parse().ok()?),
-            _ => return None,
+            ["-d", "1", datasets @ ..] | [datasets @ ..] => Scope::These(all(datasets)?),
         })
     };
     let is = |names: &[&str]| columns == names.join(",");

@@ -3,6 +3,7 @@
 use std::io::{PipeReader, PipeWriter};
 
 use async_trait::async_trait;
+use zfs_sync_core::name::SnapshotName;
 
 use super::{
     faults::thawed,
@@ -129,6 +130,7 @@ fn obey(state: &mut State, command: &Command, now: i64) -> Result<(), Refusal> {
     match command {
         Command::Hold { tag, snapshot } => state.hold(tag, snapshot, now),
         Command::Release { tag, snapshot } => state.release(tag, snapshot),
+        Command::HoldAll { tag, snapshots } => each(snapshots, |snapshot| state.hold(tag, snapshot, now)),
         Command::ReleaseAll { tag, snapshots } => state.release_all(tag, snapshots),
         Command::Bookmark { snapshot, label } => state.bookmark(snapshot, label),
         Command::DestroyBookmark { bookmark } => state.destroy_bookmark(bookmark.name()),
@@ -142,6 +144,20 @@ fn obey(state: &mut State, command: &Command, now: i64) -> Result<(), Refusal> {
         Command::AbortReceive { dataset } => state.abort_receive(dataset),
         other => Err(not_here(other)),
     }
+}
+
+/// One after the other: a refusal does not keep the rest from being done.
+fn each(
+    snapshots: &[SnapshotName],
+    mut act: impl FnMut(&SnapshotName) -> Result<(), Refusal>,
+) -> Result<(), Refusal> {
+    let refusals = snapshots.iter().filter_map(|snapshot| act(snapshot).err());
+    refusals
+        .reduce(|mut first, next| {
+            first.stderr += &next.stderr;
+            first
+        })
+        .map_or(Ok(()), Err)
 }
 
 /// A stream without a pipe: `zfs` refuses to write one to a terminal and finds none to read.

@@ -50,6 +50,14 @@ impl State {
                 self.dataset(name)?;
                 Ok(self.datasets.get_key_value(name).into_iter().collect())
             }
+            Scope::These(names) => {
+                let missing = names.iter().filter_map(|name| self.dataset(name).err());
+                match missing.reduce(|first, next| Refusal { stderr: first.stderr + &next.stderr, ..first }) {
+                    // `zfs` prints what it found all the same; nobody sees that of a command that failed.
+                    Some(missing) => Err(missing),
+                    None => Ok(self.datasets.iter().filter(|(name, _)| names.contains(name)).collect()),
+                }
+            }
         }
     }
 

@@ -55,6 +55,8 @@ pub struct Transfer<'a> {
     pub receive: &'a ReceiveCommand,
     /// Limits, buffer, compression, patience.
     pub flow: &'a Flow,
+    /// The stream is known to be small, and needs no connection of its own.
+    pub small: bool,
 }
 
 /// Both stages ended well.
@@ -168,12 +170,17 @@ async fn transfer_within(
     }
     let [at_source, at_target] = packing.far_ends();
     // The receiver first: when it can not be started nothing was read from any disk.
-    let started = request.target.start_packed(&receive_command, Some(to_receiver), None, at_target);
+    let start = |runner: &dyn Runner, command: &Command, stdin, stdout, packing: Packing| match packing {
+        // What is over in a moment needs no connection of its own.
+        Packing::None if request.small => runner.start_small(command, stdin, stdout),
+        packing => runner.start_packed(command, stdin, stdout, packing),
+    };
+    let started = start(request.target, &receive_command, Some(to_receiver), None, at_target);
     let mut receive = started.map_err(|error| {
         let stage = if error.kind.is_transport() { StageName::Transport } else { StageName::Receive };
         failed(stage, error)
     })?;
-    let started = request.source.start_packed(&send_command, None, Some(from_sender), at_source);
+    let started = start(request.source, &send_command, None, Some(from_sender), at_source);
     let mut send = started.map_err(|error| {
         let stage = if error.kind.is_transport() { StageName::Transport } else { StageName::Send };
         failed(stage, error)

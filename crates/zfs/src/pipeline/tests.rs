@@ -63,6 +63,7 @@ impl Fixture {
             target: &self.target,
             receive: &self.receive,
             flow: &self.flow,
+            small: false,
         }
     }
 

@@ -21,7 +21,7 @@ use crate::error::{Kind, classify};
 /// What a [`StageEnd`] keeps of standard error; texts of zfs are a few lines.
 const STAGE_STDERR: usize = 16 << 10;
 /// What a finished command keeps: old systems print estimates there, one line a snapshot.
-const OUTPUT_STDERR: usize = 4 << 20;
+pub(super) const OUTPUT_STDERR: usize = 4 << 20;
 /// From TERM to KILL.
 const TERM_GRACE: Duration = Duration::from_secs(2);
 /// From KILL to giving up: a process that waits for a suspended pool can not even be killed, and nobody should wait with it.
@@ -81,7 +81,7 @@ impl Invocation {
         self.start(stdin, stdout, STAGE_STDERR)
     }
 
-    fn start(&self, stdin: Stdio, stdout: Stdio, stderr_limit: usize) -> io::Result<Process> {
+    pub(super) fn start(&self, stdin: Stdio, stdout: Stdio, stderr_limit: usize) -> io::Result<Process> {
         #[expect(clippy::disallowed_methods, reason = "this is the place that starts processes")]
         let mut command = tokio::process::Command::new(&self.program);
         command
@@ -120,9 +120,9 @@ enum Deadline {
 /// A running process. Dropping it kills its whole group.
 #[derive(Debug)]
 pub(super) struct Process {
-    child: Child,
-    stderr: Option<ChildStderr>,
-    tail: Tail,
+    pub(super) child: Child,
+    pub(super) stderr: Option<ChildStderr>,
+    pub(super) tail: Tail,
     deadline: Deadline,
     end: Option<StageEnd>,
 }
@@ -245,7 +245,7 @@ async fn read_some(stderr: &mut ChildStderr, tail: &mut Tail) -> bool {
 
 /// The end of a stream of bytes.
 #[derive(Debug)]
-struct Tail {
+pub(super) struct Tail {
     bytes: Vec<u8>,
     limit: usize,
 }
@@ -255,7 +255,7 @@ impl Tail {
         Self { bytes: Vec::new(), limit }
     }
 
-    fn push(&mut self, bytes: &[u8]) {
+    pub(super) fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
         // Twice the limit before anything moves: each byte is moved at most once.
         if self.bytes.len() > 2 * self.limit {

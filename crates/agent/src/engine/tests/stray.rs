@@ -94,6 +94,7 @@ async fn a_hold_is_found_when_another_dataset_takes_the_name_between_two_looks()
         target: &*world.source.runner(),
         receive: &ReceiveCommand::further("tank/copy".parse().unwrap()),
         flow: &zfs_sync_zfs::pipeline::Flow::default(),
+        small: false,
     };
     transfer(work, &ProgressCounter::new(), &CancellationToken::new()).await.unwrap();
     let (host, done) = (world.source.clone(), AtomicBool::new(false));

@@ -230,7 +230,7 @@ async fn a_target_that_goes_away_before_the_stream_is_planned_anew() {
     // Everything was looked at, and nothing was sent yet.
     world.source.faults().fail_next(
         move |command| {
-            if matches!(command, Command::Estimate(_)) {
+            if matches!(command, Command::Send(_)) {
                 target.rename_dataset("backup/a", "backup/b").unwrap();
             }
             false

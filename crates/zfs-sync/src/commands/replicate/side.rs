@@ -1,7 +1,8 @@
 //! One of the two hosts: how it is reached, and what it has.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, iter::successors, sync::Arc};
 
+use futures::future::try_join_all;
 use jiff::Timestamp;
 use zfs_sync_api::codes::ErrorCode;
 use zfs_sync_core::{inventory::Inventory, name::DatasetName};
@@ -9,8 +10,8 @@ use zfs_sync_zfs::{
     command::Scope,
     error::Kind,
     features::Features,
-    inventory,
-    runner::{LocalRunner, Privilege, Runner, SshRunner, SshTarget},
+    inventory::{self, DatasetRow},
+    runner::{LocalRunner, Privilege, Runner, SharedReads, SshRunner, SshTarget},
 };
 
 use super::{
@@ -54,6 +55,8 @@ impl Host {
 
     pub(super) async fn with(runner: Arc<dyn Runner>) -> Result<Self, Failure> {
         let features = Features::probe(&*runner).await.map_err(|error| failed(&error))?;
+        // Many datasets at a time read both hosts again and again.
+        let runner = Arc::new(SharedReads::new(runner));
         Ok(Self { runner, features })
     }
 
@@ -63,6 +66,15 @@ impl Host {
 
     pub(super) const fn features(&self) -> &Features {
         &self.features
+    }
+
+    /// None where there is nothing.
+    async fn rows(&self, scope: &Scope) -> Result<Vec<DatasetRow>, Failure> {
+        match inventory::list_datasets(self.runner(), scope, &self.features).await {
+            Ok(rows) => Ok(rows),
+            Err(error) if error.kind == Kind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(failed(&error)),
+        }
     }
 
     /// The datasets to send, with their histories.
@@ -80,21 +92,22 @@ impl Host {
         Ok(Inventory { datasets, ..Inventory::empty(now) })
     }
 
-    /// All datasets of the target's pool, with histories only from the target downwards: the others are looked at for their names alone.
+    /// The target and what lies below it, with histories, and what lies above it. With `beside`, all datasets of its pool: where something is to
+    /// be renamed the name must be free.
     pub(super) async fn read_target(
         &self,
         dataset: &DatasetName,
+        beside: bool,
         now: Timestamp,
     ) -> Result<Inventory, Failure> {
-        let pool: DatasetName = dataset.pool().parse().map_err(|error| {
-            Failure::new(ErrorCode::NameInvalid, format!("{}: {error}", dataset.pool())).unchanged()
-        })?;
-        let rows = inventory::list_datasets(self.runner(), &Scope::Tree(pool), &self.features).await;
-        let rows = match rows {
-            Ok(rows) => rows,
-            Err(error) if error.kind == Kind::NotFound => Vec::new(),
-            Err(error) => return Err(failed(&error)),
+        let above: Vec<DatasetName> = successors(dataset.parent(), DatasetName::parent).collect();
+        let scopes = match above.last() {
+            Some(pool) if beside => vec![Scope::Tree(pool.clone())],
+            _ => {
+                [Scope::Tree(dataset.clone())].into_iter().chain(above.into_iter().map(Scope::Only)).collect()
+            }
         };
+        let rows = try_join_all(scopes.iter().map(|scope| self.rows(scope))).await?.concat();
         let history = if rows.iter().any(|row| row.name == *dataset) {
             match inventory::read_history(self.runner(), &Scope::Tree(dataset.clone()), &self.features).await
             {

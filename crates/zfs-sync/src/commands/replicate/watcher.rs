@@ -9,6 +9,7 @@ use std::{
 use async_trait::async_trait;
 use tokio::time::{Instant, interval, interval_at};
 use zfs_sync_agent::engine::{HoldNote, RecordError, Stage, Watcher};
+use zfs_sync_core::name::DatasetName;
 use zfs_sync_zfs::pipeline::{Bottleneck, Flow, Flowing, Meter, ProgressCounter, STALLED_AFTER};
 
 use super::super::flow::Chosen;
@@ -27,6 +28,8 @@ pub(super) struct Terminal {
     printer: Printer,
     what: String,
     chosen: Chosen,
+    /// Before each line after the first, where several are told about at the same time.
+    name: String,
     counter: ProgressCounter,
     meter: Mutex<Meter>,
     expected: Mutex<Option<u64>>,
@@ -35,12 +38,18 @@ pub(super) struct Terminal {
 impl Terminal {
     pub(super) fn new(printer: Printer, what: String, chosen: Chosen) -> Self {
         let (counter, meter) = (ProgressCounter::new(), Mutex::default());
-        Self { printer, what, chosen, counter, meter, expected: Mutex::new(None) }
+        Self { printer, what, chosen, name: String::new(), counter, meter, expected: Mutex::new(None) }
     }
 
     fn look(&self) -> Flowing {
         let mut meter = self.meter.lock().unwrap_or_else(PoisonError::into_inner);
         meter.look(std::time::Instant::now(), &self.counter)
+    }
+
+    /// Says in each line which dataset it is about.
+    pub(super) fn naming(mut self, target: &DatasetName) -> Self {
+        self.name = format!("{target}: ");
+        self
     }
 
     /// Waits for the end of an execution and says now and then how far it is.
@@ -58,7 +67,7 @@ impl Terminal {
                     flowing = self.look();
                 }
                 _ = lines.tick() => {
-                    self.printer.say(format!("   {}", self.progress(self.counter.bytes(), &flowing)));
+                    self.printer.say(format!("   {}{}", self.name, self.progress(self.counter.bytes(), &flowing)));
                 }
             }
         }
@@ -110,18 +119,18 @@ impl Watcher for Terminal {
     }
 
     fn stage(&self, stage: Stage) {
-        self.printer.say_more(format!("   {}", stage.as_str()));
+        self.printer.say_more(format!("   {}{}", self.name, stage.as_str()));
     }
 
     fn expect(&self, total: Option<u64>, resumed_from: Option<u64>) {
         *self.expected.lock().expect("no holder of this lock panics") = total;
         if let Some(from) = resumed_from {
-            self.printer.say(format!("   continues after {}", size(from)));
+            self.printer.say(format!("   {}continues after {}", self.name, size(from)));
         }
     }
 
     fn warn(&self, text: &str) {
-        self.printer.say(format!("   warning: {text}"));
+        self.printer.say(format!("   {}warning: {text}", self.name));
     }
 
     /// Nothing is remembered between runs: every run looks at the holds that are there and releases what nobody needs.

@@ -27,6 +27,7 @@ async fn piped(
         target: to.as_ref(),
         receive: &receive,
         flow: &Flow::default(),
+        small: false,
     };
     pipe_through(request, progress, cancel).await
 }
