@@ -129,6 +129,7 @@ error_codes! {
     RollbackNewer = "E_ROLLBACK_NEWER", 409, 5, false, "Something newer stands in the way of going back";
     ZfsPermission = "E_ZFS_PERMISSION", 403, 1, false, "The user may not do this with zfs";
     PoolUnavailable = "E_POOL_UNAVAILABLE", 503, 1, true, "The pool is suspended or not imported";
+    SourceUnreadable = "E_SOURCE_UNREADABLE", 500, 1, false, "The source's pool can not read a block of what is to be sent";
     ZfsNotFound = "E_ZFS_NOT_FOUND", 500, 1, false, "zfs is not installed there";
     ZfsUnsupported = "E_ZFS_UNSUPPORTED", 409, 1, false, "This version of ZFS does not know that";
     ZfsOutput = "E_ZFS_OUTPUT", 502, 1, false, "zfs printed something that is not understood";

@@ -51,6 +51,8 @@ pub enum Kind {
     Permission,
     /// The pool is suspended or not imported.
     PoolUnavailable,
+    /// A block of what is to be sent can not be read from its disks.
+    SourceUnreadable,
     /// `zfs` or `zpool` is not there.
     ZfsNotFound,
     /// A property or option this version does not know.
@@ -91,7 +93,7 @@ pub struct Error {
 
 impl Kind {
     /// All of them, in their order.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::NotFound,
         Self::AlreadyExists,
         Self::BaseMismatch,
@@ -113,6 +115,7 @@ impl Kind {
         Self::NewerExist,
         Self::Permission,
         Self::PoolUnavailable,
+        Self::SourceUnreadable,
         Self::ZfsNotFound,
         Self::Unsupported,
         Self::SshUnreachable,
@@ -149,6 +152,7 @@ impl Kind {
             Self::NewerExist => "E_ROLLBACK_NEWER",
             Self::Permission => "E_ZFS_PERMISSION",
             Self::PoolUnavailable => "E_POOL_UNAVAILABLE",
+            Self::SourceUnreadable => "E_SOURCE_UNREADABLE",
             Self::ZfsNotFound => "E_ZFS_NOT_FOUND",
             Self::Unsupported => "E_ZFS_UNSUPPORTED",
             Self::SshUnreachable => "E_SSH_UNREACHABLE",
@@ -194,6 +198,7 @@ impl Kind {
             | Self::HasClones
             | Self::NewerExist
             | Self::Permission
+            | Self::SourceUnreadable
             | Self::ZfsNotFound
             | Self::Unsupported
             | Self::SshAuthentication

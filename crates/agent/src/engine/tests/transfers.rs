@@ -53,6 +53,21 @@ async fn a_volume_and_its_missing_parents_are_made() {
 }
 
 #[tokio::test]
+async fn a_block_that_can_not_be_read_is_told_apart_and_not_tried_for_ever() {
+    let world = World::new();
+    world.source.faults().unreadable_after(200_000);
+    let (execution, _) = world.execute(&world.step().await).await;
+    let (code, detail, retryable) = failed(&execution);
+    assert_eq!((code, retryable), ("E_SOURCE_UNREADABLE", false), "{detail}");
+    assert!(detail.contains("Input/output error"), "{detail}");
+    // What had arrived is kept, and continued once the block can be read again.
+    let (execution, _) = world.execute(&world.step().await).await;
+    assert_eq!(execution.outcome, TransferOutcome::Succeeded);
+    assert!(execution.resumed_from.is_some_and(|bytes| bytes > 0), "{execution:?}");
+    world.assert_in_sync().await;
+}
+
+#[tokio::test]
 async fn a_cut_stream_is_resumed_where_it_broke() {
     let world = World::new();
     world.source.faults().cut_stream_after(200_000);

@@ -1,0 +1,222 @@
+//! Something happens while the stream is under way.
+
+use anyhow::ensure;
+
+use super::{Case, Seen, seen};
+use crate::stage::{PATIENCE, Pair, Stage};
+
+/// More than fits into what buffers the way has.
+fn make_large(stage: &Stage<'_>) -> anyhow::Result<()> {
+    stage.here("zfs create \"$from\"; write \"$from\" first 32; zfs snapshot \"$from@one\"").map(drop)
+}
+
+/// In step, with something large that is not sent yet.
+fn make_large_second(stage: &Stage<'_>) -> anyhow::Result<()> {
+    stage.seed()?;
+    stage.here("write \"$from\" second 32; zfs snapshot \"$from@two\"").map(drop)
+}
+
+fn then_in_step(stage: &Stage<'_>, first: &crate::said::Said) -> Seen {
+    let again = stage.catch_up("")?;
+    seen![first, again]
+}
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        number: "F31",
+        name: "f31-half-open",
+        title: "packets vanish in the middle of a stream: the connection stays open on both sides and is dead",
+        expected: "noticed within half a minute as E_SSH_UNREACHABLE; continued when packets pass again",
+        play: |stage| {
+            make_large(stage)?;
+            // A door of its own, so that nobody else's packets vanish.
+            let port = if stage.source.name() == "old" { 2201 } else { 2200 };
+            stage.there(&format!("mkdir -p /run/sshd; /usr/sbin/sshd -p {port}"))?;
+            stage.here(&format!("sed \"s/^$target,[0-9.]*/[$target]:{port}/\" /root/.ssh/known_hosts | grep -F \"[$target]:{port}\" >>/root/.ssh/known_hosts"))?;
+            let options = format!("--ssh-port-target {port}");
+            let dead = stage.meanwhile(&options, |stage| {
+                stage.there(&format!("nft -f - <<'END'\ntable inet lost{port} {{\n chain in {{ type filter hook input priority 0; tcp dport {port} drop; }}\n chain out {{ type filter hook output priority 0; tcp sport {port} drop; }}\n}}\nEND")).map(drop)
+            })?;
+            dead.must_say("E_SSH_UNREACHABLE")?;
+            stage.there(&format!("nft delete table inet lost{port}"))?;
+            // The receiver finds out by itself, or is told when packets pass again.
+            stage.there("while pgrep -f \"^zfs receive .*$to\\$\"; do sleep 0.1; done")?;
+            let again = stage.catch_up(&options)?;
+            seen![dead, again]
+        },
+        ..Case::PLAIN
+    },
+    Case {
+        number: "F32",
+        name: "f32-receiver",
+        title: "the receiving process is killed",
+        expected: "E_TRANSFER_INTERRUPTED, then continued",
+        pairs: Pair::BOTH,
+        play: |stage| {
+            make_large(stage)?;
+            let killed = stage
+                .meanwhile("", |stage| stage.there("pkill -KILL -f \"^zfs receive .*$to\\$\"").map(drop))?;
+            ensure!(killed.exit != 0, "{killed}");
+            let again = stage.catch_up("")?;
+            ensure!(again.resumed, "{again}");
+            seen![killed, again]
+        },
+        ..Case::PLAIN
+    },
+    Case {
+        number: "F32",
+        name: "f32-sender",
+        title: "the sending process is killed",
+        expected: "E_TRANSFER_INTERRUPTED, then continued",
+        pairs: Pair::TO_OLD,
+        play: |stage| {
+            make_large(stage)?;
+            let killed = stage
+                .meanwhile("", |stage| stage.here("pkill -KILL -f \"^zfs send .*$from@one\\$\"").map(drop))?;
+            ensure!(killed.exit != 0, "{killed}");
+            let again = stage.catch_up("")?;
+            ensure!(again.resumed, "{again}");
+            seen![killed, again]
+        },
+        ..Case::PLAIN
+    },
+    Case {
+        number: "F35",
+        name: "f35-two",
+        title: "two `replicate` of the same dataset at once",
+        expected: "the second says that the dataset is busy and touches nothing; the first goes on",
+        play: |stage| {
+            make_large_second(stage)?;
+            let mut second = String::new();
+            let first = stage.meanwhile("", |stage| {
+                second = stage.replicate("")?.to_string();
+                Ok(())
+            })?;
+            first.must_be_in_step()?;
+            let again = stage.catch_up("")?;
+            seen![format!("the second: {second}"), format!("the first: {first}"), again]
+        },
+        ..Case::PLAIN
+    },
+    Case {
+        number: "F35",
+        name: "f35-foreign",
+        title: "another tool is receiving into the target",
+        expected: "E_RECV_BUSY and nothing is touched; in step when the other has gone",
+        pairs: Pair::BOTH,
+        play: |stage| {
+            stage.seed()?;
+            stage.write("two")?;
+            let other = stage.source.spawn(&format!(
+                "(zfs send -L -i '{from}@one' '{from}@two' | head -c 200000; exec sleep 600) | exec ssh {target} zfs receive '{to}'",
+                from = stage.from, to = stage.to, target = stage.target.name()
+            ))?;
+            stage.there("until pgrep -f \"^zfs receive $to\\$\"; do sleep 0.1; done; until zfs list -H -t all \"$to/%recv\" >/dev/null 2>&1; do sleep 0.1; done")?;
+            let busy = stage.replicate("")?;
+            ensure!(busy.exit != 0, "{busy}");
+            ensure!(
+                stage.there("pgrep -c -f \"^zfs receive $to\\$\"")?.trim() == "1",
+                "the other receive was disturbed"
+            );
+            stage.source.ok(&format!("kill -KILL -- -{}", other.pid))?;
+            stage.there("while pgrep -f \"^zfs receive $to\\$\"; do sleep 0.1; done")?;
+            then_in_step(stage, &busy)
+        },
+        ..Case::PLAIN
+    },
+    Case {
+        number: "F37",
+        name: "f37-snapshot",
+        title: "a snapshotter makes a snapshot on the target during an incremental receive",
+        expected: "what ZFS makes of it, told as it is; nothing is lost",
+        play: |stage| {
+            make_large_second(stage)?;
+            let said = stage.meanwhile("", |stage| stage.there("zfs snapshot \"$to@mine\"").map(drop))?;
+            ensure!(
+                stage.history(stage.target, &stage.to)?.iter().any(|(label, _)| label == "mine"),
+                "it is lost"
+            );
+            let kept = stage.replicate("--keep-both")?;
+            kept.must_be_in_step()?;
+            seen![said, format!("with --keep-both: {kept}")]
+        },
+        ..Case::PLAIN
+    },
+    Case {
+        number: "F40",
+        name: "f40-pruned",
+        title: "a pruner comes by on the source and wants both ends of the stream",
+        expected: "ZFS refuses because we hold them; in step",
+        pairs: Pair::FROM_OLD,
+        play: |stage| {
+            make_large_second(stage)?;
+            let said = stage.meanwhile("", |stage| {
+                for label in ["one", "two"] {
+                    let output = stage.source.run(&format!("zfs destroy '{}@{label}'", stage.from))?;
+                    let refused = ["it's being held", "dataset is busy"]
+                        .iter()
+                        .any(|text| output.stderr.contains(text));
+                    ensure!(output.status != 0 && refused, "{output:?}");
+                }
+                Ok(())
+            })?;
+            said.must_be_in_step()?;
+            stage.must_be_same()?;
+            seen!["both are refused", said]
+        },
+        ..Case::PLAIN
+    },
+    Case {
+        number: "F10",
+        name: "f10-midway",
+        title: "the snapshot is renamed on the source while it is sent",
+        expected: "it arrives, found by its GUID",
+        play: |stage| {
+            make_large(stage)?;
+            let said = stage
+                .meanwhile("", |stage| stage.here("zfs rename \"$from@one\" \"$from@first\"").map(drop))?;
+            let again = stage.replicate("")?;
+            again.must_be_in_step()?;
+            stage.must_be_same()?;
+            seen![said, again]
+        },
+        ..Case::PLAIN
+    },
+    Case {
+        number: "F09",
+        name: "f09-midway",
+        title: "the source dataset is renamed while it is sent",
+        expected: "no hold of ours is left anywhere; what has arrived counts",
+        play: |stage| {
+            make_large(stage)?;
+            let said =
+                stage.meanwhile("", |stage| stage.here("zfs rename \"$from\" \"$from-moved\"").map(drop))?;
+            let moved = stage.with(format!("{}-moved", stage.from), &stage.to);
+            let again = moved.replicate("")?;
+            again.must_be_in_step()?;
+            moved.must_be_same()?;
+            seen![format!("under the old name: {said}"), format!("under the new name: {again}")]
+        },
+        ..Case::PLAIN
+    },
+    Case {
+        number: "F14",
+        name: "f14-midway",
+        title: "somebody wants to destroy the source dataset, and the target dataset, while it is sent",
+        expected: "ZFS refuses both; in step",
+        play: |stage| {
+            make_large_second(stage)?;
+            let said = stage.meanwhile("", |stage| {
+                for (machine, dataset) in [(stage.source, &stage.from), (stage.target, &stage.to)] {
+                    let output = machine.run_for(&format!("zfs destroy -r '{dataset}'"), PATIENCE)?;
+                    ensure!(output.status != 0, "{dataset} was destroyed");
+                }
+                Ok(())
+            })?;
+            said.must_be_in_step()?;
+            stage.must_be_same()?;
+            seen!["both are refused", said]
+        },
+        ..Case::PLAIN
+    },
+];
