@@ -260,6 +260,13 @@ fn why_not(run: &Run<'_>, stream: &Stream, error: Option<PipelineError>) -> Fail
                 // What is sent, what it starts from, the target that has it, and what it was to become a clone of were there a moment ago.
                 return Failure::stale(format!("could not {doing}: {}", in_words(&error.error)));
             }
+            if error.error.kind == Kind::PartialState && stream.resumed_from.is_some() {
+                // It was to be continued, and is what ZFS calls in the way: somebody else is receiving it just now.
+                let target = &run.step.target;
+                let detail =
+                    format!("another receive into {target} is under way: {}", in_words(&error.error));
+                return Failure::new(ErrorCode::Busy, detail);
+            }
             Failure::stream(&doing, &error)
         }
         Some(_) | None => Failure::Cancelled,

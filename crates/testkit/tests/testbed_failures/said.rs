@@ -1,6 +1,9 @@
 //! What `zfs-sync replicate --output json` said.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -32,7 +35,9 @@ impl Said {
         } else {
             // It failed before there was anything to tell about a dataset.
             let problems = stderr.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            said.verdicts.extend(problems.filter_map(|problem| problem["code"].as_str().map(str::to_owned)));
+            let codes = problems.filter_map(|problem| problem["code"].as_str().map(str::to_owned));
+            // The step's end, and then that of the whole run, which may be the same.
+            said.verdicts.extend(codes.collect::<BTreeSet<_>>());
         }
         ensure!(!said.verdicts.is_empty(), "it said nothing and exited with {status}\n{stdout}\n{stderr}");
         Ok(said)

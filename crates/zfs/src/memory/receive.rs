@@ -99,7 +99,7 @@ impl State {
         };
         let refused = |why: String| Err(refusal(header, &why));
         if let Some(offset) = header.resume.filter(|_| command.origin.is_none()) {
-            return begin_resumed(dataset, header, offset);
+            return begin_resumed(target, dataset, header, offset);
         }
         let Some(from) = header.from_guid.filter(|_| !header.clone && command.origin.is_none()) else {
             return Err(Refusal::new(format!(
@@ -283,9 +283,18 @@ impl State {
     }
 }
 
-fn begin_resumed(dataset: &mut Dataset, header: &Header, offset: u64) -> Result<Begun, Refusal> {
+fn begin_resumed(
+    target: &DatasetName,
+    dataset: &mut Dataset,
+    header: &Header,
+    offset: u64,
+) -> Result<Begun, Refusal> {
     match &mut dataset.partial {
-        Some(partial) if partial.active => Err(refusal(header, "dataset is busy")),
+        // OpenZFS says this of every busy dataset that has a token, and a receive that is running has one.
+        Some(partial) if partial.active => Err(refusal(
+            header,
+            &format!("destination {target} contains partially-complete state from \"zfs receive -s\"."),
+        )),
         Some(partial)
             if (partial.to_guid, partial.from_guid, partial.bytes, partial.raw)
                 == (header.to_guid, header.from_guid, offset, header.raw) =>
