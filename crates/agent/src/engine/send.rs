@@ -55,7 +55,7 @@ pub(super) async fn execute(run: &Run<'_>, send: &Send) -> Execution {
         }
         Ok(Prepared::Ready(stream)) => {
             let before = run.watcher.counter().bytes();
-            let (outcome, settled) = move_data(run, &stream).await;
+            let (outcome, settled) = move_data(run, send, &stream).await;
             let bytes = run.watcher.counter().bytes().saturating_sub(before);
             Execution { outcome, bytes, resumed_from: stream.resumed_from, settled }
         }
@@ -198,7 +198,7 @@ async fn estimate(run: &Run<'_>, command: &SendCommand) -> Option<u64> {
     parse::estimate(&output.stdout, &output.stderr)
 }
 
-async fn move_data(run: &Run<'_>, stream: &Stream) -> (TransferOutcome, Settled) {
+async fn move_data(run: &Run<'_>, send: &Send, stream: &Stream) -> (TransferOutcome, Settled) {
     let step = run.step;
     let moved = if run.cancel.is_cancelled() {
         Err(None)
@@ -237,13 +237,27 @@ async fn move_data(run: &Run<'_>, stream: &Stream) -> (TransferOutcome, Settled)
             Err(Some(error)) if is_token_dead(stream, &error) => {
                 give_up_token(run, &view, stream.goal.guid, &error).await
             }
-            Err(error) => why_not(run, stream, error),
+            Err(error) => {
+                let is_cancelled = error.as_ref().is_none_or(|error| error.stage == StageName::Cancelled);
+                let meanwhile = target_went_on(run, send, &view).filter(|_| !is_cancelled);
+                meanwhile.unwrap_or_else(|| why_not(run, stream, error))
+            }
         };
         failure.into_outcome()
     };
     run.watcher.stage(Stage::Finishing);
     // A stream of several snapshots may have brought some of them, so this comes whatever the outcome.
     (outcome, tidy_up(run, &view).await)
+}
+
+/// The target got a snapshot of its own while the stream was under way. ZFS refuses the stream's end then, in words that mean other
+/// things too; a new plan says what it is.
+fn target_went_on(run: &Run<'_>, send: &Send, view: &View) -> Option<Failure> {
+    let (source, newest) = (view.source.as_ref()?, view.target.as_ref()?.newest()?);
+    let of_source = source.snapshot(newest.guid).is_some()
+        || source.bookmarks.iter().any(|bookmark| bookmark.guid == newest.guid);
+    let own = !of_source && send.target_newest != Some(newest.guid);
+    own.then(|| Failure::stale(format!("{} has @{} by now", run.step.target, newest.label)))
 }
 
 fn goal(run: &Run<'_>, stream: &Stream) -> String {

@@ -29,6 +29,8 @@ impl Pair {
     pub(crate) const FROM_OLD: &[Self] = &[Self::FromOld];
     /// To the older one alone.
     pub(crate) const TO_OLD: &[Self] = &[Self::ToOld];
+    /// Both ways between 2.1 and 2.3.
+    pub(crate) const MIXED: &[Self] = &[Self::FromOld, Self::ToOld];
     /// Only these: what the case is about does not depend on the version.
     pub(crate) const ONE: &[Self] = &[Self::New];
     /// Both directions that the project promises.

@@ -236,6 +236,10 @@ impl State {
         if dataset.snapshot(header.to_name.label()).is_some() {
             return Err(already_there(target, header));
         }
+        // Somebody made a snapshot meanwhile. OpenZFS has one text for everything that does not continue what is there.
+        if !partial.new_dataset && dataset.snapshots.last().map(|newest| newest.guid) != partial.from_guid {
+            return Err(refusal(header, "kernel modules must be upgraded to receive this stream."));
+        }
         if let Some(partial) = dataset.partial.take() {
             dataset.content_bytes += partial.extents.iter().map(Extent::growth).sum::<u64>();
             dataset.log.extend(partial.extents);

@@ -95,6 +95,30 @@ async fn a_receive_that_somebody_else_runs_just_now_is_busy_and_left_alone() {
 }
 
 #[tokio::test]
+async fn a_snapshot_made_on_the_target_during_a_receive_asks_for_a_new_plan() {
+    let world = World::new();
+    world.converge().await;
+    world.grow("two", 3_000_000);
+    let step = world.step().await;
+    world.source.faults().slow(Some(300_000));
+    let execution = world.execute(&step);
+    let snapshotter = async {
+        while world.target_dataset().await.is_none_or(|target| target.properties.partial.is_none()) {
+            tokio::task::yield_now().await;
+        }
+        world.target.snapshot("backup/a@mine").unwrap();
+        world.source.faults().slow(None);
+    };
+    let ((execution, _), ()) = tokio::join!(execution, snapshotter);
+    // Whatever words ZFS has for it, it is not a feature that is missing.
+    let detail = stale(&execution);
+    assert!(detail.contains("has @mine by now"), "{detail}");
+    let target = world.target_dataset().await.unwrap();
+    assert_eq!(target.newest().unwrap().label.as_str(), "mine");
+    assert!(target.properties.partial.is_some(), "what has arrived is kept");
+}
+
+#[tokio::test]
 async fn a_cut_stream_is_resumed_where_it_broke() {
     let world = World::new();
     world.source.faults().cut_stream_after(200_000);

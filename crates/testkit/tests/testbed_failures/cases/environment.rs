@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 
 use super::{Case, seen};
-use crate::stage::{Pair, Stage};
+use crate::stage::Stage;
 
 /// A user on the target whom root of the source may log in as, with this shell.
 fn make_user(stage: &Stage<'_>, user: &str, shell: &str) -> Result<()> {

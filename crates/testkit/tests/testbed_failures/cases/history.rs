@@ -11,7 +11,7 @@ pub(super) const CASES: &[Case] = &[
         name: "f01-written",
         title: "readonly was taken away from the target, and somebody wrote there",
         expected: "R_TARGET_MODIFIED and nothing is touched; with --keep-both what was written is kept aside",
-        pairs: Pair::BOTH,
+        pairs: Pair::ALL,
         play: |stage| {
             stage.seed()?;
             stage.there("zfs set readonly=off \"$to\"; zfs mount \"$to\"; write \"$to\" mine; zpool sync; zfs unmount \"$to\"")?;
@@ -44,7 +44,7 @@ pub(super) const CASES: &[Case] = &[
         name: "f02-newer",
         title: "the target has a newer snapshot of its own",
         expected: "R_DIVERGED and nothing is touched",
-        pairs: Pair::TO_OLD,
+        pairs: Pair::ALL,
         play: |stage| {
             stage.seed()?;
             stage.there("zfs snapshot \"$to@mine\"")?;
@@ -86,7 +86,7 @@ pub(super) const CASES: &[Case] = &[
         name: "f05-bookmark",
         title: "the common snapshot is destroyed on the source",
         expected: "our bookmark of it serves: an incremental stream",
-        pairs: Pair::ALL,
+        pairs: Pair::BOTH,
         play: |stage| {
             stage.here("zfs create \"$from\"; write \"$from\" first 16; zfs snapshot \"$from@one\"")?;
             stage.replicate("")?.must_be_in_step()?;
@@ -104,7 +104,7 @@ pub(super) const CASES: &[Case] = &[
         name: "f07-clash",
         title: "the same snapshot name on both sides, and another snapshot",
         expected: "R_SNAPSHOT_NAME_CLASH and nothing is touched",
-        pairs: Pair::FROM_OLD,
+        pairs: Pair::BOTH,
         play: |stage| {
             stage.seed()?;
             stage.there("zfs snapshot \"$to@two\"")?;
@@ -120,6 +120,7 @@ pub(super) const CASES: &[Case] = &[
         name: "f08-again",
         title: "the source was destroyed and made again under its name",
         expected: "refused, the copy of the former one stays; with --keep-both it is kept aside",
+        pairs: Pair::BOTH,
         play: |stage| {
             stage.seed()?;
             stage.here("zfs destroy -r \"$from\"; zfs create \"$from\"; write \"$from\" other; zfs snapshot \"$from@new\"")?;
@@ -135,6 +136,7 @@ pub(super) const CASES: &[Case] = &[
         name: "f13-kind",
         title: "a file system here, a volume there",
         expected: "refused, nothing is touched",
+        pairs: Pair::BOTH,
         play: |stage| {
             stage.make()?;
             stage.there("zfs create -s -V 16M \"$to\"; zfs snapshot \"$to@mine\"")?;
@@ -149,7 +151,7 @@ pub(super) const CASES: &[Case] = &[
         name: "f16-clone",
         title: "somebody has cloned a snapshot on the target and works there",
         expected: "in step, the clone is untouched",
-        pairs: Pair::FROM_OLD,
+        pairs: Pair::BOTH,
         play: |stage| {
             stage.seed()?;
             stage.there("zfs clone \"$to@one\" \"$to-clone\"; zfs set readonly=off \"$to-clone\"; write \"$to-clone\" mine")?;
@@ -166,7 +168,6 @@ pub(super) const CASES: &[Case] = &[
         name: "f43-holds",
         title: "other tools hold snapshots on both sides",
         expected: "in step; their holds stay, and ours are told apart",
-        pairs: Pair::TO_OLD,
         play: |stage| {
             stage.seed()?;
             stage.here("zfs hold keep \"$from@one\"; zfs hold zrepl_x \"$from@one\"")?;
@@ -187,6 +188,7 @@ pub(super) const CASES: &[Case] = &[
         name: "f61-made",
         title: "the target dataset was made by hand before the first receive",
         expected: "refused: `zfs receive -F` would be needed",
+        pairs: Pair::BOTH,
         play: |stage| {
             stage.make()?;
             stage.there("zfs create \"$to\"; write \"$to\" mine")?;

@@ -27,6 +27,7 @@ pub(super) const CASES: &[Case] = &[
         name: "f31-half-open",
         title: "packets vanish in the middle of a stream: the connection stays open on both sides and is dead",
         expected: "noticed within half a minute as E_SSH_UNREACHABLE; continued when packets pass again",
+        pairs: Pair::BOTH,
         play: |stage| {
             make_large(stage)?;
             // A door of its own, so that nobody else's packets vanish.
@@ -187,6 +188,7 @@ pub(super) const CASES: &[Case] = &[
         name: "f09-midway",
         title: "the source dataset is renamed while it is sent",
         expected: "no hold of ours is left anywhere; what has arrived counts",
+        pairs: Pair::BOTH,
         play: |stage| {
             make_large(stage)?;
             let said =

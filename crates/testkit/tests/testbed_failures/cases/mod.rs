@@ -38,8 +38,15 @@ pub(crate) struct Case {
 
 impl Case {
     /// Everything that most cases have in common.
-    pub(crate) const PLAIN: Self =
-        Self { number: "", name: "", title: "", expected: "", alone: false, play: |_| Ok(Vec::new()) };
+    pub(crate) const PLAIN: Self = Self {
+        number: "",
+        name: "",
+        title: "",
+        expected: "",
+        pairs: Pair::ONE,
+        alone: false,
+        play: |_| Ok(Vec::new()),
+    };
 }
 
 /// All cases.

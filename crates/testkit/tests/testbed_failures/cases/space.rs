@@ -33,7 +33,7 @@ pub(super) const CASES: &[Case] = &[
         name: "f51-quota",
         title: "a quota on the target's parent is too small; later it is raised",
         expected: "E_RECV_QUOTA or E_RECV_NO_SPACE before or while it is received, then in step",
-        pairs: Pair::TO_OLD,
+        pairs: Pair::ALL,
         play: |stage| {
             let stage = stage.with(&stage.from, format!("{}/tight/copy", stage.to));
             stage.here("zfs create \"$from\"; write \"$from\" first 16; zfs snapshot \"$from@one\"")?;
@@ -53,7 +53,7 @@ pub(super) const CASES: &[Case] = &[
         name: "f52-thick",
         title: "a volume with a reservation for its whole size",
         expected: "in step, and no reservation on the target",
-        pairs: Pair::FROM_OLD,
+        pairs: Pair::BOTH,
         play: |stage| {
             stage.here("zfs create -V 64M \"$from\"; udevadm settle; dd if=/dev/urandom of=\"/dev/zvol/$from\" bs=256k count=2 status=none; zfs snapshot \"$from@one\"")?;
             let reserved = stage.here("zfs get -Hp -o value refreservation \"$from\"")?;
