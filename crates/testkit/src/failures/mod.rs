@@ -55,7 +55,7 @@ fn compare_in(document: &Path, suite: Suite, rows: &[Row], extent: Extent, updat
     } else {
         String::new()
     };
-    let committed = Table::parse(&text).with_context(|| format!("{}", document.display()))?;
+    let committed = Table::parse(&text).with_context(|| document.display().to_string())?;
     let seen = committed.with(suite, rows, extent);
     if update {
         return std::fs::write(document, seen.render())

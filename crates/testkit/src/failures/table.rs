@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 
 const PREFACE: &str = "\
 # Failure cases on real OpenZFS
@@ -94,13 +94,7 @@ pub(super) struct Table(Vec<Row>);
 impl Table {
     /// Reads a page; an empty one has no rows.
     pub(super) fn parse(text: &str) -> Result<Self> {
-        let rows = match text.split_once(HEADER) {
-            Some((_, rows)) => rows,
-            None => {
-                ensure!(text.is_empty(), "there is no table");
-                ""
-            }
-        };
+        let rows = if text.is_empty() { "" } else { text.split_once(HEADER).context("there is no table")?.1 };
         let rows = rows.lines().map(|line| Row::parse(line).with_context(|| format!("`{line}`")));
         Ok(Self(rows.collect::<Result<_>>()?))
     }

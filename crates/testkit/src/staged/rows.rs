@@ -17,22 +17,18 @@ pub fn rows(cases: &[Case], versions: &str) -> Vec<Row> {
 }
 
 fn expected(case: &Case) -> String {
-    let mut text = "judged so".to_owned();
-    for (_, decision) in case.decisions {
-        text += &match decision {
-            Decision::Apply(strategy) => format!(", then `{}`", strategy.as_str()),
-            Decision::Refused(strategy, code) => format!(", `{}` is refused with {code}", strategy.as_str()),
-            Decision::Reverse => ", then the copy becomes the source".to_owned(),
-        };
-    }
-    match case.destroyed {
-        [] => text += "; no snapshot is lost",
-        [one] => text += &format!("; {one} is given up, nothing else is lost"),
-        several => {
-            text += &format!("; {} listed snapshots are given up, nothing else is lost", several.len())
-        }
-    }
-    text
+    let mut words = vec!["judged so".to_owned()];
+    words.extend(case.decisions.iter().map(|(_, decision)| match decision {
+        Decision::Apply(strategy) => format!("then `{}`", strategy.as_str()),
+        Decision::Refused(strategy, code) => format!("`{}` is refused with {code}", strategy.as_str()),
+        Decision::Reverse => "then the copy becomes the source".to_owned(),
+    }));
+    let lost = match case.destroyed {
+        [] => "no snapshot is lost".to_owned(),
+        [one] => format!("{one} is given up, nothing else is lost"),
+        several => format!("{} listed snapshots are given up, nothing else is lost", several.len()),
+    };
+    format!("{}; {lost}", words.join(", "))
 }
 
 /// State and reason of each replica; of several the one that is told first is not more important than others.
