@@ -133,6 +133,7 @@ error_codes! {
     GateRefused = "E_GATE_REFUSED", 403, 1, false, "The restricted ssh key may not run that";
     HoldNeeded = "E_HOLD_NEEDED", 409, 10, false, "What was named is needed, or nobody can tell";
     PoolUnavailable = "E_POOL_UNAVAILABLE", 503, 1, true, "The pool is suspended or not imported";
+    SourceUnreadable = "E_SOURCE_UNREADABLE", 500, 1, false, "The source's pool can not read a block of what is to be sent";
     ZfsNotFound = "E_ZFS_NOT_FOUND", 500, 1, false, "zfs is not installed there";
     ZfsUnsupported = "E_ZFS_UNSUPPORTED", 409, 1, false, "This version of ZFS does not know that";
     ZfsOutput = "E_ZFS_OUTPUT", 502, 1, false, "zfs printed something that is not understood";

@@ -56,6 +56,8 @@ pub enum Kind {
     Permission,
     /// The pool is suspended or not imported.
     PoolUnavailable,
+    /// A block of what is to be sent can not be read from its disks.
+    SourceUnreadable,
     /// `zfs` or `zpool` is not there.
     ZfsNotFound,
     /// A property or option this version does not know.
@@ -106,7 +108,7 @@ pub struct Error {
 
 impl Kind {
     /// All of them, in their order.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::NotFound,
         Self::AlreadyExists,
         Self::BaseMismatch,
@@ -129,6 +131,7 @@ impl Kind {
         Self::NewerExist,
         Self::Permission,
         Self::PoolUnavailable,
+        Self::SourceUnreadable,
         Self::ZfsNotFound,
         Self::Unsupported,
         Self::SshUnreachable,
@@ -170,6 +173,7 @@ impl Kind {
             Self::NewerExist => "E_ROLLBACK_NEWER",
             Self::Permission => "E_ZFS_PERMISSION",
             Self::PoolUnavailable => "E_POOL_UNAVAILABLE",
+            Self::SourceUnreadable => "E_SOURCE_UNREADABLE",
             Self::ZfsNotFound => "E_ZFS_NOT_FOUND",
             Self::Unsupported => "E_ZFS_UNSUPPORTED",
             Self::SshUnreachable => "E_SSH_UNREACHABLE",

@@ -335,13 +335,27 @@ async fn move_data(run: &Run<'_>, send: &Send, stream: &Stream) -> (TransferOutc
             Err(Some(error)) if is_token_dead(stream, &error) => {
                 give_up_token(run, &view, stream.goal.guid, &error).await
             }
-            Err(error) => why_not(run, stream, error),
+            Err(error) => {
+                let is_cancelled = error.as_ref().is_none_or(|error| error.stage == StageName::Cancelled);
+                let meanwhile = target_went_on(run, send, &view).filter(|_| !is_cancelled);
+                meanwhile.unwrap_or_else(|| why_not(run, stream, error))
+            }
         };
         failure.into_outcome()
     };
     run.watcher.stage(Stage::Finishing);
     // A stream of several snapshots may have brought some of them, so this comes whatever the outcome.
     (outcome, tidy_up(run, &view).await)
+}
+
+/// The target got a snapshot of its own while the stream was under way. ZFS refuses the stream's end then, in words that mean other
+/// things too; a new plan says what it is.
+fn target_went_on(run: &Run<'_>, send: &Send, view: &View) -> Option<Failure> {
+    let (source, newest) = (view.source.as_ref()?, view.target.as_ref()?.newest()?);
+    let of_source = source.snapshot(newest.guid).is_some()
+        || source.bookmarks.iter().any(|bookmark| bookmark.guid == newest.guid);
+    let own = !of_source && send.target_newest != Some(newest.guid);
+    own.then(|| Failure::stale(format!("{} has @{} by now", run.step.target, newest.label)))
 }
 
 fn goal(run: &Run<'_>, stream: &Stream) -> String {
@@ -357,6 +371,13 @@ fn why_not(run: &Run<'_>, stream: &Stream, error: Option<PipelineError>) -> Fail
             if gone && (continues || stream.receive.origin.is_some() || error.stage == StageName::Send) {
                 // What is sent, what it starts from, the target that has it, and what it was to become a clone of were there a moment ago.
                 return Failure::stale(format!("could not {doing}: {}", in_words(&error.error)));
+            }
+            if error.error.kind == Kind::PartialState && stream.resumed_from.is_some() {
+                // It was to be continued, and is what ZFS calls in the way: somebody else is receiving it just now.
+                let target = &run.step.target;
+                let detail =
+                    format!("another receive into {target} is under way: {}", in_words(&error.error));
+                return Failure::new(ErrorCode::Busy, detail);
             }
             Failure::stream(&doing, &error)
         }

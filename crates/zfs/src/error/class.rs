@@ -51,6 +51,7 @@ impl Kind {
             | Self::HasClones
             | Self::NewerExist
             | Self::Permission
+            | Self::SourceUnreadable
             | Self::ZfsNotFound
             | Self::Unsupported
             | Self::SshAuthentication

@@ -106,6 +106,8 @@ const RULES: &[Rule] = &[
     (&["failed to read from stream"], Kind::StreamCut),
     (&["invalid backup stream"], Kind::StreamInvalid),
     (&["invalid stream"], Kind::StreamInvalid),
+    // A block that its pool can not read.
+    (&["cannot send", "Input/output error"], Kind::SourceUnreadable),
     // Everything else that zfs says.
     (&["pool I/O is currently suspended"], Kind::PoolUnavailable),
     (&["no such pool"], Kind::PoolUnavailable),
@@ -221,6 +223,7 @@ mod tests {
     #[case("cannot receive: failed to read from stream\n", Kind::StreamCut)]
     #[case("cannot receive: invalid stream (bad magic number)\n", Kind::StreamInvalid)]
     #[case("cannot receive incremental stream: invalid backup stream\n", Kind::StreamInvalid)]
+    #[case("warning: cannot send 'tank/a@one': Input/output error\n", Kind::SourceUnreadable)]
     #[case(
         "cannot receive incremental stream: incremental send stream requires -L (--large-block), to match previous receive.\n",
         Kind::StreamFeature

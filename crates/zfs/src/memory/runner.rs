@@ -60,7 +60,8 @@ impl MemoryRunner {
             Command::Send(send) => match shared.read(|state| state.prepare_send(send)) {
                 Ok(outgoing) => {
                     let sink = Sink::new(stdout, line(shared.faults.take_cut()))?;
-                    let work = transfer::send(shared.clone(), outgoing, sink);
+                    let work =
+                        transfer::send(shared.clone(), outgoing, sink, shared.faults.take_unreadable());
                     MemoryStage::spawn(streams, conditions, remote, work)
                 }
                 Err(refusal) => MemoryStage::ended(stage::refused(refusal)),

@@ -127,7 +127,7 @@ mod tests {
     #[case::receiver_alone(None, Some(FULL), Some((StageName::Receive, Kind::NoSpace)))]
     #[case::snapshot_gone(Some(GONE), Some(NO_HEADER), Some((StageName::Send, Kind::NotFound)))]
     #[case::snapshot_gone_receiver_content(Some(GONE), None, Some((StageName::Send, Kind::NotFound)))]
-    #[case::unreadable_block(Some(INPUT), Some(CUT), Some((StageName::Send, Kind::Unclassified)))]
+    #[case::unreadable_block(Some(INPUT), Some(CUT), Some((StageName::Send, Kind::SourceUnreadable)))]
     #[case::both_cut(Some(PIPE), Some(CUT), Some((StageName::Receive, Kind::StreamCut)))]
     #[case::whole_and_yet_unreadable(None, Some(CUT), Some((StageName::Receive, Kind::StreamDamaged)))]
     #[case::receiver_unreachable(Some(PIPE), Some(REFUSED), Some((StageName::Transport, Kind::SshUnreachable)))]
