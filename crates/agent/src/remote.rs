@@ -217,9 +217,10 @@ mod tests {
         let connector = RelayConnector::new(BTreeMap::from([("nas3".to_owned(), own)]), Arc::new(Nobody));
         let peer = |hostname: &str| Peer {
             hostname: hostname.to_owned(),
-            ssh_hostname: "elsewhere".to_owned(),
+            ssh_hostname: Some("elsewhere".to_owned()),
             ssh_user: None,
             ssh_port: 22,
+            tls: None,
         };
         assert_eq!(connector.runner(&peer("nas3")).unwrap().host(), "repl@10.0.0.7");
         assert!(connector.runner(&peer("nas9")).is_err());

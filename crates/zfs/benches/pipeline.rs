@@ -18,7 +18,7 @@ use std::{
 };
 
 use tokio_util::sync::CancellationToken;
-use zfs_sync_core::flow::Compression;
+use zfs_sync_core::{flow::Compression, stream::StreamForm};
 use zfs_sync_zfs::{
     command::{ReceiveCommand, SendCommand},
     pipeline::{Flow, ProgressCounter, Transfer, transfer},
@@ -169,9 +169,16 @@ async fn ours(directory: &Path, load: Load, buffer: usize) -> Measured {
     let runner = runner(&script, directory, load);
     let begun = (Instant::now(), cpu_seconds());
     let flow = Flow { buffer, compression: Compression::Off, ..Flow::default() };
-    let send = SendCommand::Full { to: "tank/a@x".parse().expect("a name"), raw: false };
-    let receive = ReceiveCommand { dataset: "backup/a".parse().expect("a name"), first: None, origin: None };
-    let request = Transfer { source: &runner, send: &send, target: &runner, receive: &receive, flow: &flow };
+    let send = SendCommand::Full { to: "tank/a@x".parse().expect("a name"), form: StreamForm::WHOLE };
+    let receive = ReceiveCommand::further("backup/a".parse().expect("a name"));
+    let request = Transfer {
+        source: &runner,
+        send: &send,
+        target: &runner,
+        receive: &receive,
+        flow: &flow,
+        small: false,
+    };
     let done = transfer(request, &ProgressCounter::new(), &CancellationToken::new()).await;
     assert_eq!(done.expect("it ends well").bytes, load.bytes);
     since(begun)

@@ -23,10 +23,10 @@ mod words;
 pub use doomed::{Doomed, Spared};
 pub use own::{NotOurs, OwnBookmark, OwnTag};
 pub use quote::quote;
+use serde::{Deserialize, Serialize};
 pub use setting::{NotReceived, Setting};
 pub use spoken::{Spoken, read};
 pub use words::{NotOurLine, words};
-use serde::{Deserialize, Serialize};
 use zfs_sync_core::{
     guid::Guid,
     inventory::DatasetKind,
@@ -322,7 +322,7 @@ impl ReceiveCommand {
 
 /// What a replica gets with its first receive: `readonly=on`, and a file system also `canmount=noauto` and none of its source's mount
 /// point, quotas, reservations and shares.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FirstReceive {
     /// File system or volume.
     pub kind: DatasetKind,

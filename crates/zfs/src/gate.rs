@@ -117,7 +117,9 @@ impl Gate {
                 Dependents::Dataset(dataset) => dataset,
                 Dependents::Snapshot(snapshot) => snapshot.dataset(),
             })?,
-            Command::Get { dataset, .. } => {
+            Command::Get { dataset, .. }
+            | Command::GetValue { dataset, .. }
+            | Command::GetSource { dataset, .. } => {
                 if !self.tree.is_within(dataset) {
                     self.within(dataset)?;
                 }
@@ -157,6 +159,16 @@ impl Gate {
                 self.for_target("create")?;
                 self.within(dataset)?;
             }
+            Command::Set { dataset, .. } => {
+                self.for_target("set")?;
+                self.within(dataset)?;
+            }
+            Command::PoolFeatures { pool } => {
+                if pool != self.tree.pool() {
+                    let (tree, outside) = (self.tree.clone(), pool.clone());
+                    return Err(Refused::OutsideTree { tree, outside });
+                }
+            }
             Command::Rename { from, to } => {
                 self.for_destroying_target("rename")?;
                 self.within(from)?;
@@ -169,6 +181,7 @@ impl Gate {
             // Nobody asks for these from afar, or they arrive as `Spoken::DestroySnapshot`.
             Command::Snapshot { .. }
             | Command::DestroySnapshot { .. }
+            | Command::GetTree { .. }
             | Command::ShowAllowed { .. }
             | Command::ListSet { .. } => return Err(self.not_for_role(command.arguments()[0].as_str())),
         }
@@ -216,7 +229,7 @@ impl Gate {
                 self.within(to.dataset())
             }
             // A token comes from the other side and may ask for anything that this host has.
-            SendCommand::Resume { token } => {
+            SendCommand::Resume { token, raw: _ } => {
                 let token = ResumeToken::decode(token).map_err(|_| Refused::NotOurLine)?;
                 let to: SnapshotName = token.to_name.parse().map_err(|_| Refused::NotOurLine)?;
                 self.within(to.dataset())

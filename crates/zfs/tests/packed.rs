@@ -7,6 +7,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 use rstest::rstest;
 use tokio_util::sync::CancellationToken;
 use zfs_sync_core::flow::Compression;
+use zfs_sync_core::stream::StreamForm;
 use zfs_sync_zfs::{
     command::{ReceiveCommand, SendCommand},
     error::Kind,
@@ -53,11 +54,11 @@ async fn send(
     compression: Compression,
     progress: &ProgressCounter,
 ) -> Result<Finished, PipelineError> {
-    let send = SendCommand::Full { to: "tank/a@x".parse().unwrap(), raw: false };
-    let receive = ReceiveCommand { dataset: "backup/a".parse().unwrap(), first: None, origin: None };
+    let send = SendCommand::Full { to: "tank/a@x".parse().unwrap(), form: StreamForm::WHOLE };
+    let receive = ReceiveCommand::further("backup/a".parse().unwrap());
     let flow = Flow { compression, ..Flow::default() };
     let (source, target) = (&*source.runner, &*target.runner);
-    let request = Transfer { source, send: &send, target, receive: &receive, flow: &flow };
+    let request = Transfer { source, send: &send, target, receive: &receive, flow: &flow, small: false };
     transfer(request, progress, &CancellationToken::new()).await
 }
 

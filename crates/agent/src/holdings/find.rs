@@ -95,7 +95,7 @@ pub struct Holding {
 /// # Errors
 /// When a listing fails, or a pool does not answer: what is on it would be missing from the answer.
 pub async fn find(runner: &dyn Runner, features: &Features, scope: &Scope) -> Result<Vec<Holding>, Error> {
-    let history = read_history(runner, scope).await?;
+    let history = read_history(runner, scope, features).await?;
     // Afterwards, because the datasets of a pool that does not answer are left out of the listing without a word.
     ensure_pools_answer(runner).await?;
     let mut found = Vec::new();

@@ -39,7 +39,10 @@ async fn found(host: &Host) -> Vec<Holding> {
 async fn bookmark(host: &Host, label: &str) {
     let runner = host.runner();
     let snapshot: zfs_sync_core::name::SnapshotName = format!("tank/a@{label}").parse().unwrap();
-    let history = zfs_sync_zfs::inventory::read_history(&*runner, &Scope::Everything).await.unwrap();
+    let history = {
+        let features = Features::probe(&*runner).await.unwrap();
+        zfs_sync_zfs::inventory::read_history(&*runner, &Scope::Everything, &features).await.unwrap()
+    };
     let (snapshots, _) = &history[snapshot.dataset()];
     let guid = snapshots.iter().find(|found| found.label == *snapshot.label()).unwrap().guid;
     let label = format!("zfs-sync:{:x}:aaaaaaaa", guid.get()).parse().unwrap();

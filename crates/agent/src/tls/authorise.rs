@@ -78,6 +78,8 @@ fn on_source(
         Command::ListDatasets { scope: Scope::Only(dataset), .. }
         | Command::ListHistory { scope: Scope::Only(dataset) }
         | Command::Get { dataset, .. }
+        | Command::GetValue { dataset, .. }
+        | Command::GetSource { dataset, .. }
         | Command::ListDependents { of: Dependents::Dataset(dataset) } => reads(dataset),
         Command::Holds { snapshot } => holds(snapshot.dataset()),
         Command::Hold { tag, snapshot } => {
@@ -86,6 +88,13 @@ fn on_source(
         Command::Release { tag, snapshot } => {
             tag.as_str() == protection.step_hold() && holds(snapshot.dataset())
         }
+        Command::HoldAll { tag, snapshots } => {
+            tag.as_str() == protection.step_hold() && snapshots.iter().all(|name| is_source(name.dataset()))
+        }
+        Command::ReleaseAll { tag, snapshots } => {
+            tag.as_str() == protection.step_hold() && snapshots.iter().all(|name| holds(name.dataset()))
+        }
+        Command::PoolFeatures { pool } => pool == step.source.pool(),
         Command::Bookmark { snapshot, label } => {
             is_source(snapshot.dataset()) && protection.owns_bookmark(label)
         }
@@ -116,16 +125,16 @@ fn stream_check(
 ) -> Result<Option<Check>, Refusal> {
     let is_source = |dataset: &DatasetName| *dataset == step.source;
     let (fits, raw) = match stream {
-        SendCommand::Full { to, raw, .. } => (is_source(to.dataset()), *raw),
-        SendCommand::Incremental { base, to, raw, .. } => {
-            (is_source(base.dataset()) && is_source(to.dataset()), *raw)
+        SendCommand::Full { to, form } => (is_source(to.dataset()), form.is_raw()),
+        SendCommand::Incremental { base, to, form } => {
+            (is_source(base.dataset()) && is_source(to.dataset()), form.is_raw())
         }
-        SendCommand::FromBookmark { base, to, raw, .. } => {
-            (is_source(base.dataset()) && is_source(to.dataset()), *raw)
+        SendCommand::FromBookmark { base, to, form } => {
+            (is_source(base.dataset()) && is_source(to.dataset()), form.is_raw())
         }
-        SendCommand::Single { base, to, raw, .. } => {
+        SendCommand::Single { base, to, form } => {
             let starts = is_source(base.dataset()) || Some(base.dataset()) == origin;
-            (starts && is_source(to.dataset()), *raw)
+            (starts && is_source(to.dataset()), form.is_raw())
         }
         SendCommand::Resume { token, .. } => {
             let token = ResumeToken::decode(token)
@@ -159,10 +168,12 @@ fn on_target(session: &Session, step: &Step, send: &Send, command: &Command) -> 
         Command::Release { tag, snapshot } => {
             is_base_hold(step, tag.as_str()) && is_target(snapshot.dataset())
         }
-        Command::CreatePlaceholder { dataset } => {
+        Command::PoolFeatures { pool } => pool == step.target.pool(),
+        Command::CreatePlaceholder { dataset } | Command::CreateBare { dataset } => {
             may_receive && is_above(dataset) && !is_target(dataset) && send.create_parents.contains(dataset)
         }
-        Command::AbortReceive { dataset } => may_receive && is_target(dataset),
+        // Nothing but what a new replica gets can be set.
+        Command::AbortReceive { dataset } | Command::Set { dataset, .. } => may_receive && is_target(dataset),
         Command::Receive(receive) => {
             let ReceiveCommand { dataset, origin: from, .. } = receive;
             let from = from.as_ref().map(SnapshotName::dataset);

@@ -57,7 +57,7 @@ impl Authority {
         let ticket = serde_json::to_string(ticket).unwrap();
         let message = [TICKET_CONTEXT.as_bytes(), ticket.as_bytes()].concat();
         let signature = self.issuer.key().sign(&message).unwrap();
-        let signature = signature.iter().map(|byte| format!("{byte:02x}")).collect();
+        let signature = super::ticket::hexadecimal(&signature);
         SignedTicket { ticket, signature }
     }
 }
@@ -86,6 +86,7 @@ pub(crate) fn step(source_guid: Guid, to: Guid) -> Step {
             resume: false,
             discard_partial: None,
             raw: false,
+            properties: Vec::new(),
             target_newest: None,
             create_parents: vec!["backup/new".parse().unwrap()],
             target_origin: None,

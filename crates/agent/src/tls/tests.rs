@@ -1,5 +1,7 @@
 //! Two agents' ends over real TLS on loopback, between two in-memory hosts: what the engine does over ssh, it does so.
 
+#![expect(clippy::disallowed_methods, reason = "tests end what they start")]
+
 mod throughput;
 
 use std::{
@@ -17,6 +19,7 @@ use zfs_sync_api::v1::{agent::TransferOutcome, certificate::TlsAddress};
 use zfs_sync_core::{
     inventory::{Dataset, DatasetKind},
     plan::Step,
+    stream::StreamForm,
     time::{Clock, ManualClock, SystemClock, Timestamp},
 };
 use zfs_sync_zfs::{
@@ -356,14 +359,14 @@ async fn what_the_ticket_does_not_allow_is_refused() {
         assert_eq!(refused(&remote, &command).await.kind, Kind::TlsForbidden, "{}", command.display_line());
     }
     // An encrypted source is never sent in the clear on another one's word.
-    let plain = SendCommand::Full { to: "tank/a@one".parse().unwrap(), raw: false };
+    let plain = SendCommand::Full { to: "tank/a@one".parse().unwrap(), form: StreamForm::WHOLE };
     assert_eq!(refused(&remote, &Command::Estimate(plain.clone())).await.kind, Kind::TlsForbidden);
     let (reader, writer) = std::io::pipe().unwrap();
     let mut stage = remote.start(&Command::Send(plain.clone()), None, Some(writer)).unwrap();
     let end = stage.wait().await;
     assert!(!end.success && end.stderr.contains("E_TLS_FORBIDDEN: tank/a is encrypted"), "{end:?}");
     drop(reader);
-    let raw = SendCommand::Full { to: "tank/a@one".parse().unwrap(), raw: true };
+    let raw = SendCommand::Full { to: "tank/a@one".parse().unwrap(), form: StreamForm::Raw };
     remote.run(&Command::Estimate(raw)).await.unwrap();
     // Of all datasets only the source is shown.
     let rows =

@@ -209,7 +209,16 @@ fn check_time(ticket: &Ticket, now: Timestamp) -> Result<(), Refusal> {
 fn new_secret() -> String {
     let mut bytes = [0_u8; 32];
     rand::rng().fill(&mut bytes);
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(&bytes)
+}
+
+/// Two digits a byte.
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// In a time that does not depend on where they differ.

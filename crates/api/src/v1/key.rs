@@ -199,6 +199,7 @@ impl std::fmt::Debug for Enrolled {
             .field("system_id", &self.system_id)
             .field("hostname", &self.hostname)
             .field("api_key", &"[masked]")
+            .field("certificate", &self.certificate.is_some())
             .finish()
     }
 }

@@ -7,8 +7,8 @@ pub(crate) async fn the_first_authority_stays(database: &Database) {
     let store = &database.store;
     assert_eq!(store.authority().await.unwrap(), None);
     let row = |byte: u8| AuthorityRow { certificate: vec![byte; 4], key: vec![byte + 1; 4] };
-    let (one, other) =
-        tokio::join!(store.keep_authority(&row(1), at(0)), store.keep_authority(&row(9), at(0)));
+    let (one, other) = (row(1), row(9));
+    let (one, other) = tokio::join!(store.keep_authority(&one, at(0)), store.keep_authority(&other, at(0)));
     let kept = store.authority().await.unwrap().unwrap();
     assert_eq!((one.unwrap(), other.unwrap()), (kept.clone(), kept.clone()), "both have the same");
     assert_eq!(store.keep_authority(&row(30), at(1)).await.unwrap(), kept);

@@ -179,12 +179,12 @@ impl<'a> Stage<'a> {
     }
 
     /// Snapshots of a dataset in the order of their making, as label and GUID; none when it does not exist.
-    pub(crate) fn history(&self, machine: &Machine, dataset: &str) -> Result<Vec<(String, String)>> {
-        Ok(self.look(machine, dataset)?.history)
+    pub(crate) fn history(machine: &Machine, dataset: &str) -> Result<Vec<(String, String)>> {
+        Ok(Self::look(machine, dataset)?.history)
     }
 
     /// Everything about a dataset that tests ask for, in one command.
-    fn look(&self, machine: &Machine, dataset: &str) -> Result<Look> {
+    fn look(machine: &Machine, dataset: &str) -> Result<Look> {
         let text = machine.ok(&format!(
             "d='{dataset}'; zfs list -Hp -d 1 -t snapshot -s createtxg -o name,guid,userrefs \"$d\" 2>/dev/null | tee /tmp/look-$$ | sed 's/^/snapshot\t/'
              awk -F '\t' '$3 > 0 {{ print $1 }}' /tmp/look-$$ | xargs -r -d '\n' zfs holds -H | sed 's/^/hold\t/'
@@ -208,7 +208,7 @@ impl<'a> Stage<'a> {
     /// Fails unless the target has all of the source's snapshots by GUID, nothing of a transfer is left on either side, and the base
     /// is protected.
     pub(crate) fn must_be_same(&self) -> Result<()> {
-        let (there, here) = (self.look(self.source, &self.from)?, self.look(self.target, &self.to)?);
+        let (there, here) = (Self::look(self.source, &self.from)?, Self::look(self.target, &self.to)?);
         ensure!(!there.history.is_empty(), "{} has no snapshot", self.from);
         let guids = |look: &Look| look.history.iter().map(|(_, guid)| guid.clone()).collect::<Vec<_>>();
         let (sent, received) = (guids(&there), guids(&here));
@@ -270,11 +270,11 @@ impl<'a> Stage<'a> {
     /// Starts `zfs-sync replicate` and goes on.
     pub(crate) fn start(&self, options: &str) -> Result<Run> {
         let file = format!("/tmp/run-{}-{}", self.name, self.target.name());
-        let run = self.source.spawn(&format!(
+        drop(self.source.spawn(&format!(
             "rm -f {file}.*; zfs-sync replicate '{}' '{}' --output json {options} >{file}.out 2>{file}.err; echo $? >{file}.exit.new; mv {file}.exit.new {file}.exit",
             self.from, self.place()
-        ))?;
-        Ok(Run(file, run.pid))
+        ))?);
+        Ok(Run(file))
     }
 
     /// Waits for its end.
@@ -308,5 +308,5 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// A `replicate` under way: where it writes, and the process that leads its group.
-pub(crate) struct Run(String, pub(crate) u32);
+/// A `replicate` under way: where it writes.
+pub(crate) struct Run(String);

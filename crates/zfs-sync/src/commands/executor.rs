@@ -11,10 +11,11 @@ use zfs_sync_agent::{
     agent::{Agent, AgentHandle, Connector, Options, SshConnector, SshOptions},
     identity::{self, EnrollOptions},
     remote::{RelayConnector, Remote, RemoteError},
+    tls::TlsOptions,
 };
 use zfs_sync_api::{client::Client, codes::ErrorCode};
 use zfs_sync_core::name::HostName;
-use zfs_sync_zfs::{features::Features, runner::Runner};
+use zfs_sync_zfs::{features::Features, pipeline::Flow, runner::Runner};
 
 use super::{Context, Exit, agent, reach, witness_address};
 use crate::{
@@ -165,6 +166,9 @@ async fn run_all(context: &Context, arguments: &ExecutorRun) -> Result<Exit, Fai
             max_transfers: Options::MAX_TRANSFERS,
             // What sanoid keeps is in files of that system.
             sanoid: None,
+            drain: Options::DRAIN,
+            buffer: Flow::BUFFER,
+            tls: TlsOptions::default(),
         };
         let started = Agent::start(options, shutdown.clone());
         let started = started.map_err(|error| {

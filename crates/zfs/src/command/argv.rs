@@ -162,12 +162,14 @@ impl Command {
                 let mut arguments = words(&["get"]);
                 match scope {
                     Scope::Everything | Scope::Tree(_) => arguments.push("-r".to_owned()),
-                    Scope::Only(_) if *snapshots => arguments.extend(words(&["-d", "1"])),
-                    Scope::Only(_) => {}
+                    Scope::Only(_) | Scope::These(_) if *snapshots => arguments.extend(words(&["-d", "1"])),
+                    Scope::Only(_) | Scope::These(_) => {}
                 }
                 arguments.extend(words(&["-Hp", "-o", &columns, &properties]));
-                if let Scope::Tree(dataset) | Scope::Only(dataset) = scope {
-                    arguments.push(dataset.to_string());
+                match scope {
+                    Scope::Everything => {}
+                    Scope::Tree(dataset) | Scope::Only(dataset) => arguments.push(dataset.to_string()),
+                    Scope::These(datasets) => arguments.extend(datasets.iter().map(ToString::to_string)),
                 }
                 arguments
             }

@@ -6,10 +6,12 @@
 use zfs_sync_core::{
     inventory::DatasetKind,
     name::{BookmarkName, DatasetName, SnapshotName},
+    stream::{PIN, StreamForm},
 };
 
 use super::{
-    Command, Dependents, ListColumns, OwnBookmark, OwnTag, ReceiveCommand, Scope, SendCommand,
+    Command, Dependents, FirstReceive, ListColumns, NotReceived, OwnBookmark, OwnTag, ReceiveCommand, Scope,
+    SendCommand, Setting,
     argv::{DEPENDENTS_COLUMNS, GET_COLUMNS, HISTORY_COLUMNS},
     words::{NotOurLine, words},
 };
@@ -42,6 +44,16 @@ fn command(words: &[&str]) -> Option<Command> {
         ["zpool", "events", ..] => Command::WatchEvents,
         ["zpool", "list", ..] => Command::ListPools,
         ["zfs", "list", "-Hp", "-t", types, "-o", columns, of @ ..] => list(types, columns, of)?,
+        ["zfs", "get", "-Hp", "-o", "value", property, dataset] => {
+            Command::GetValue { dataset: dataset.parse().ok()?, property: property.parse().ok()? }
+        }
+        ["zfs", "get", "-Hp", "-o", "source", property, dataset] => {
+            Command::GetSource { dataset: dataset.parse().ok()?, property: property.parse().ok()? }
+        }
+        ["zpool", "get", "-H", "all", pool] => Command::PoolFeatures { pool: (*pool).to_owned() },
+        ["zfs", verb @ ("set" | "inherit"), text, dataset] => {
+            Command::Set { dataset: dataset.parse().ok()?, setting: setting(verb, text)? }
+        }
         ["zfs", "get", "-Hp", "-o", columns, properties, dataset] if *columns == GET_COLUMNS.join(",") => {
             let properties = properties.split(',').map(str::to_owned).collect();
             Command::Get { dataset: dataset.parse().ok()?, properties }
@@ -89,7 +101,7 @@ fn list(types: &str, columns: &str, of: &[&str]) -> Option<Command> {
             [] => Scope::Everything,
             ["-r", root] => Scope::Tree(root.parse().ok()?),
             [dataset] | ["-d", "1", dataset] => Scope::Only(dataset.parse().ok()?),
-            ["-d", "1", datasets @ ..] | [datasets @ ..] => Scope::These(all(datasets)?),
+            ["-d", "1", datasets @ ..] | datasets => Scope::These(all(datasets)?),
         })
     };
     let is = |names: &[&str]| columns == names.join(",");
@@ -112,34 +124,63 @@ fn list(types: &str, columns: &str, of: &[&str]) -> Option<Command> {
 }
 
 fn send(words: &[&str]) -> Option<SendCommand> {
-    let (raw, rest) = match words {
-        ["-w", rest @ ..] => (true, rest),
-        ["-L", "-c", "-e", rest @ ..] => (false, rest),
-        ["-t", token] => return Some(SendCommand::Resume { token: (*token).to_owned() }),
-        _ => return None,
+    match words {
+        ["-t", token] => return Some(SendCommand::Resume { token: (*token).to_owned(), raw: false }),
+        ["-w", "-t", token] => return Some(SendCommand::Resume { token: (*token).to_owned(), raw: true }),
+        _ => {}
+    }
+    let options = words.iter().take_while(|word| ["-w", "-L", "-c", "-e"].contains(word)).count();
+    let (options, rest) = words.split_at(options);
+    let form = match options {
+        [] => StreamForm::Plain { large_blocks: false, compressed: false, embedded: false },
+        options => options.join(" ").parse().ok()?,
     };
     Some(match rest {
-        [to] => SendCommand::Full { to: to.parse().ok()?, raw },
-        ["-I", base, to] => SendCommand::Incremental { base: base.parse().ok()?, to: to.parse().ok()?, raw },
+        [to] => SendCommand::Full { to: to.parse().ok()?, form },
+        ["-I", base, to] => SendCommand::Incremental { base: base.parse().ok()?, to: to.parse().ok()?, form },
         ["-i", base, to] if base.contains('#') => {
-            SendCommand::FromBookmark { base: base.parse().ok()?, to: to.parse().ok()?, raw }
+            SendCommand::FromBookmark { base: base.parse().ok()?, to: to.parse().ok()?, form }
         }
-        ["-i", base, to] => SendCommand::Single { base: base.parse().ok()?, to: to.parse().ok()?, raw },
+        ["-i", base, to] => SendCommand::Single { base: base.parse().ok()?, to: to.parse().ok()?, form },
         _ => return None,
     })
 }
 
-/// One of the four ways we receive: which it is shows in the line that it is compared with.
+/// What is set besides what every replica gets says of what kind it is; the rest shows in the line that it is compared with.
 fn receive(words: &[&str]) -> Option<ReceiveCommand> {
     let dataset: DatasetName = words.last()?.parse().ok()?;
-    let origin = words.iter().find_map(|word| word.strip_prefix("origin="));
-    let origin: Option<SnapshotName> = origin.map(str::parse).transpose().ok()?;
-    let first = if words.contains(&"canmount=noauto") {
-        Some(DatasetKind::Filesystem)
-    } else if words.contains(&"readonly=on") {
-        Some(DatasetKind::Volume)
-    } else {
-        None
+    let (mut origin, mut kind, mut form, mut properties) = (None, DatasetKind::Volume, None, Vec::new());
+    let set = words.windows(2).filter(|pair| pair[0] == "-o").map(|pair| pair[1]);
+    for text in set {
+        match text.strip_prefix("origin=") {
+            Some(snapshot) => origin = Some(snapshot.parse::<SnapshotName>().ok()?),
+            None => match setting("set", text)? {
+                Setting::ReadOnly => {}
+                Setting::NotMountedByItself => kind = DatasetKind::Filesystem,
+                Setting::Stream(found) => form = Some(found),
+                Setting::Copied(property, value) => properties.push((property, value)),
+                Setting::Cleared(_) => return None,
+            },
+        }
+    }
+    let first = form.map(|form| FirstReceive { kind, form, properties });
+    Some(ReceiveCommand { dataset, first, origin, resumable: words.contains(&"-s") })
+}
+
+/// What `zfs set` or `zfs inherit` is told, where it is something that we ever say.
+fn setting(verb: &str, text: &str) -> Option<Setting> {
+    let cleared = |name: &str, inherited: bool| {
+        let mut all = NotReceived::ALL.into_iter();
+        all.find(|property| property.as_str() == name && property.is_inherited() == inherited)
     };
-    Some(ReceiveCommand { dataset, first, origin })
+    if verb == "inherit" {
+        return cleared(text, true).map(Setting::Cleared);
+    }
+    Some(match text.split_once('=')? {
+        ("readonly", "on") => Setting::ReadOnly,
+        ("canmount", "noauto") => Setting::NotMountedByItself,
+        (name, form) if name == PIN => Setting::Stream(form.parse().ok()?),
+        (name, "none") if cleared(name, false).is_some() => Setting::Cleared(cleared(name, false)?),
+        (name, value) => Setting::Copied(name.parse().ok()?, value.to_owned()),
+    })
 }

@@ -3,6 +3,7 @@
 use std::io::{PipeReader, PipeWriter};
 
 use async_trait::async_trait;
+
 use zfs_sync_core::name::SnapshotName;
 
 use super::{

@@ -291,7 +291,7 @@ impl State {
         for (name, dataset) in asked {
             for property in ["readonly", "canmount"] {
                 let found = self.property(name, dataset, 0, property);
-                if let Some(Property { value, source: "local" }) = found {
+                if let Some(Property { value, .. }) = found.filter(|property| property.source == "local") {
                     let _ = writeln!(text, "{name}\t{property}\t{value}");
                 }
             }

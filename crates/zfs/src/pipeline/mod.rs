@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     command::{Command, ReceiveCommand, SendCommand},
     error::{Error, Kind},
-    runner::{Runner, StageEnd},
+    runner::{Packing, Runner, StageEnd},
 };
 
 /// How long a receiver may take to end by itself once its input has ended: it writes what it has and keeps it as resumable state.

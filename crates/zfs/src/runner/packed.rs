@@ -37,17 +37,18 @@ mod tests {
     use std::{fs, os::unix::fs::PermissionsExt as _, process::Stdio};
 
     use rstest::rstest;
+    use zfs_sync_core::stream::StreamForm;
 
     use super::*;
     use crate::command::{ReceiveCommand, SendCommand};
 
     fn send() -> Command {
-        Command::Send(SendCommand::Full { to: "tank/a b@x".parse().unwrap(), raw: false })
+        Command::Send(SendCommand::Full { to: "tank/a b@x".parse().unwrap(), form: StreamForm::WHOLE })
     }
 
     fn receive() -> Command {
         let dataset = "backup/a".parse().unwrap();
-        Command::Receive(ReceiveCommand { dataset, first: None, origin: None })
+        Command::Receive(ReceiveCommand::further(dataset))
     }
 
     /// Runs the line by the system's shell and zstd, with a `zfs` of its own, and gives its standard output and status.

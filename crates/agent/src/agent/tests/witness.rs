@@ -298,6 +298,8 @@ fn described(lease: &LeasedTransfer) -> Transfer {
         updated_at: now,
         finished_at: None,
         flow: None,
+        transport: None,
+        transport_note: None,
         stalled: false,
         step: lease.step.clone(),
     }

@@ -1,8 +1,8 @@
 use rstest::rstest;
 use uuid::Uuid;
 use zfs_sync_api::v1::certificate::Purpose;
-use zfs_sync_core::{inventory::DatasetKind, plan::Point, time::Timestamp};
-use zfs_sync_zfs::command::{ListColumns, OwnBookmark, OwnTag};
+use zfs_sync_core::{inventory::DatasetKind, plan::Point, stream::StreamForm, time::Timestamp};
+use zfs_sync_zfs::command::{FirstReceive, ListColumns, OwnBookmark, OwnTag};
 
 use super::*;
 use crate::tls::testing::{step, system, ticket};
@@ -34,12 +34,13 @@ fn listing(scope: Scope) -> Command {
 }
 
 fn full(name: &str, raw: bool) -> Command {
-    Command::Send(SendCommand::Full { to: snapshot(name), raw })
+    Command::Send(SendCommand::Full { to: snapshot(name), form: StreamForm::wished(raw) })
 }
 
 fn receive(name: &str, origin: Option<&str>) -> Command {
-    let first = Some(DatasetKind::Filesystem);
-    Command::Receive(ReceiveCommand { dataset: dataset(name), first, origin: origin.map(snapshot) })
+    let first = FirstReceive::new(DatasetKind::Filesystem, StreamForm::WHOLE);
+    let receive = ReceiveCommand::begins(dataset(name), first);
+    Command::Receive(ReceiveCommand { origin: origin.map(snapshot), ..receive })
 }
 
 fn bookmark(name: &str, label: &str) -> Command {
@@ -59,7 +60,7 @@ fn token(to_name: &str, raw: bool) -> Command {
         compressed: true,
         raw,
     };
-    Command::Send(SendCommand::Resume { token: token.encode() })
+    Command::Send(SendCommand::Resume { token: token.encode(), raw })
 }
 
 /// What the engine asks of a source that another host pulls from.
@@ -144,9 +145,9 @@ fn rename() -> Command {
 #[case::child(listing(Scope::Only(dataset("backup/new/a/below"))))]
 #[case::other_stream(full("tank/secret@one", true))]
 #[case::foreign_token(token("tank/secret@one", true))]
-#[case::broken_token(Command::Send(SendCommand::Resume { token: "1-0-0-00".into() }))]
-#[case::other_base(Command::Send(SendCommand::Incremental { base: snapshot("tank/b@one"), to: snapshot("tank/a@two"), raw: true }))]
-#[case::foreign_origin(Command::Send(SendCommand::Single { base: snapshot("tank/secret@one"), to: snapshot("tank/a@two"), raw: true }))]
+#[case::broken_token(Command::Send(SendCommand::Resume { token: "1-0-0-00".into(), raw: true }))]
+#[case::other_base(Command::Send(SendCommand::Incremental { base: snapshot("tank/b@one"), to: snapshot("tank/a@two"), form: StreamForm::Raw }))]
+#[case::foreign_origin(Command::Send(SendCommand::Single { base: snapshot("tank/secret@one"), to: snapshot("tank/a@two"), form: StreamForm::Raw }))]
 #[case::receive_elsewhere(receive("backup/other", None))]
 #[case::receive_above(receive("backup/new", None))]
 #[case::receive_as_clone(receive("backup/new/a", Some("backup/secret@one")))]
@@ -179,7 +180,7 @@ fn each_side_does_its_own_part_only() {
 fn a_ticket_to_tidy_up_moves_no_data() {
     for (at_source, command) in [
         (true, full("tank/a@one", true)),
-        (true, Command::Estimate(SendCommand::Full { to: snapshot("tank/a@one"), raw: true })),
+        (true, Command::Estimate(SendCommand::Full { to: snapshot("tank/a@one"), form: StreamForm::Raw })),
         (false, receive("backup/new/a", None)),
         (false, Command::AbortReceive { dataset: dataset("backup/new/a") }),
         (false, Command::CreatePlaceholder { dataset: dataset("backup/new") }),
@@ -199,7 +200,11 @@ fn a_clone_is_sent_from_its_planned_origin() {
     let point = Point { guid: Guid::new(5), ..send.to.clone() };
     send.base = Some(Base::Origin { dataset: dataset("tank/origin"), point });
     let single = |base: &str| {
-        Command::Send(SendCommand::Single { base: snapshot(base), to: snapshot("tank/a@two"), raw: true })
+        Command::Send(SendCommand::Single {
+            base: snapshot(base),
+            to: snapshot("tank/a@two"),
+            form: StreamForm::Raw,
+        })
     };
     assert_eq!(authorise(&session, &single("tank/origin@one")), Ok(Check::Nothing));
     assert!(authorise(&session, &listing(Scope::Only(dataset("tank/origin")))).is_ok());

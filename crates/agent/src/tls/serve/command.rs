@@ -11,6 +11,7 @@ use zfs_sync_core::{
 use zfs_sync_zfs::{
     command::{Command, ListColumns, Scope},
     error::Error,
+    features::Features,
     inventory::read_history,
     parse,
     runner::{Output, Runner},
@@ -111,7 +112,8 @@ pub(super) async fn look(runner: &dyn Runner, session: &Session, check: &Check) 
         Check::Nothing | Check::OnlySource | Check::OnlyHeld => Ok(()),
         Check::NotEncrypted => refuse_encrypted(runner, source).await,
         Check::Token { to, from, raw } => {
-            let history = read_history(runner, &Scope::Only(source.clone())).await?;
+            let features = Features::probe(runner).await?;
+            let history = read_history(runner, &Scope::Only(source.clone()), &features).await?;
             let (snapshots, bookmarks) = history.get(source).cloned().unwrap_or_default();
             let has = |guid| snapshots.iter().any(|snapshot| snapshot.guid == guid);
             let starts = |guid| has(guid) || bookmarks.iter().any(|bookmark| bookmark.guid == guid);

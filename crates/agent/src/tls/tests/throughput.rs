@@ -87,8 +87,11 @@ async fn throughput() {
     let task = tokio::spawn(Arc::new(serving).listen(listener, shutdown.clone()));
     let served = Served { address, number: 2, instance, shutdown, task };
     let remote = world.runner(&served, &step, 1);
-    let send = SendCommand::Full { to: "tank/a@one".parse().unwrap(), raw: false };
-    let receive = ReceiveCommand { dataset: step.target.clone(), first: None, origin: None };
+    let send = SendCommand::Full {
+        to: "tank/a@one".parse().unwrap(),
+        form: zfs_sync_core::stream::StreamForm::WHOLE,
+    };
+    let receive = ReceiveCommand::further(step.target.clone());
     for (name, target) in [("without TLS", &Synthetic as &dyn Runner), ("over TLS", &remote)] {
         let (begun, before) = (Instant::now(), processor());
         let work = Transfer {
@@ -96,8 +99,8 @@ async fn throughput() {
             send: &send,
             target,
             receive: &receive,
-            rate_limit: None,
-            stall_timeout: None,
+            small: false,
+            flow: &zfs_sync_zfs::pipeline::Flow::default(),
         };
         transfer(work, &ProgressCounter::new(), &CancellationToken::new()).await.unwrap();
         let (seconds, cost) = (begun.elapsed().as_secs_f64(), processor() - before);

@@ -1,7 +1,5 @@
 //! Something happens while the stream is under way.
 
-use anyhow::ensure;
-
 use super::{Case, seen};
 use crate::stage::{Pair, Stage};
 

@@ -28,7 +28,7 @@ pub(super) async fn check(
     checks: &mut Vec<Check>,
 ) {
     check_leftovers(runner, features, checks).await;
-    let history = match read_history(runner, &Scope::Everything).await {
+    let history = match read_history(runner, &Scope::Everything, features).await {
         Ok(history) => history,
         Err(error) => {
             checks.push(Check::fail(NAME, error.code(), error.to_string()));

@@ -98,6 +98,7 @@ mod tests {
             resume: false,
             discard_partial: None,
             raw: false,
+            properties: Vec::new(),
             target_newest,
             create_parents: Vec::new(),
             target_origin: origin.map(|dataset| TargetOrigin { dataset: name(dataset), guid: Guid::new(3) }),
