@@ -129,7 +129,7 @@ fn in_sync<'a>(
 }
 
 /// Tells what a guard keeps on the target.
-fn held_back<'a>(outcome: Outcome<'a>, texts: Vec<String>) -> Outcome<'a> {
+fn held_back(outcome: Outcome<'_>, texts: Vec<String>) -> Outcome<'_> {
     let outcome = outcome.warn(!texts.is_empty(), Warning::DeletesHeldBack);
     texts.into_iter().fold(outcome, Outcome::note)
 }

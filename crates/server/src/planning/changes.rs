@@ -2,12 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use zfs_sync_core::{
-    group::SyncGroup,
-    ids::GroupId,
-    name::DatasetName,
-    plan::Reason,
-};
+use zfs_sync_core::{group::SyncGroup, ids::GroupId, name::DatasetName, plan::Reason};
 use zfs_sync_store::{ChangedDataset, ReplicaFilter};
 
 use crate::{error::Answer, state::AppState};

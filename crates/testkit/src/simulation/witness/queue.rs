@@ -206,7 +206,7 @@ impl Witness {
         let step = &transfer.step;
         let Ok(word) = still_wanted(Some(&kept.group), &kept.decisions, step) else { return false };
         let asked = step.action.destroys().iter().map(|lost| lost.guid).collect();
-        !word.needs_another_copy(&step.action) || first_lost(step, &self.copies(asked, now)).is_none()
+        !word.needs_another_copy(&step.action) || first_lost(step, &self.copies(&asked, now)).is_none()
     }
 
     pub(super) fn renew(&mut self, id: TransferId, generation: u64, now: Timestamp) -> bool {
