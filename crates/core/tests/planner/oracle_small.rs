@@ -425,8 +425,8 @@ fn add(fleet: &mut Fleet, system: usize, name: &str, has: Has) {
 
 /// What the planner says of the replicas of one home; there is at most one.
 fn of_home(report: &[ReplicaReport], home: SystemId) -> Option<(ReplicaState, Option<(u8, u8)>)> {
-    let living = report.iter().filter(|replica| replica.reason != Some(Reason::Orphaned));
-    let replica = living.into_iter().find(|replica| replica.home == home)?;
+    let mut living = report.iter().filter(|replica| replica.reason != Some(Reason::Orphaned));
+    let replica = living.find(|replica| replica.home == home)?;
     let Must { state, sends } = found(replica);
     Some((state, sends.map(|(_, from, to)| (from, to))))
 }

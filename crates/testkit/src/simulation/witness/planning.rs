@@ -203,10 +203,8 @@ impl Witness {
         }
         let targets = group.targets().into_iter().filter_map(|target| self.systems.get(&target));
         let datasets = targets.flat_map(|known| known.inventory.datasets.values());
-        self.copies(
-            &datasets.flat_map(|dataset| &dataset.snapshots).map(|snapshot| snapshot.guid).collect(),
-            now,
-        )
+        let snapshots = datasets.flat_map(|dataset| &dataset.snapshots);
+        self.copies(&snapshots.map(|snapshot| snapshot.guid).collect(), now)
     }
 
     /// The copies of these snapshots, as the server looks for them.

@@ -19,7 +19,7 @@ pub(super) const CASES: &[Case] = &[
             let refused = stage.replicate("")?;
             refused.must_say("R_TARGET_MODIFIED")?;
             ensure!(
-                stage.history(stage.target, &stage.to)?.len() == 1,
+                Stage::history(stage.target, &stage.to)?.len() == 1,
                 "something was received on top of it"
             );
             let kept = stage.replicate("--keep-both")?;
@@ -52,7 +52,7 @@ pub(super) const CASES: &[Case] = &[
             let refused = stage.replicate("")?;
             refused.must_say("R_DIVERGED")?;
             ensure!(
-                stage.history(stage.target, &stage.to)?.len() == 2,
+                Stage::history(stage.target, &stage.to)?.len() == 2,
                 "something was received on top of it"
             );
             seen![refused]
@@ -67,7 +67,7 @@ pub(super) const CASES: &[Case] = &[
         play: |stage| {
             stage.seed()?;
             stage.write("two")?;
-            let before = stage.history(stage.source, &stage.from)?;
+            let before = Stage::history(stage.source, &stage.from)?;
             let line = format!(
                 "zfs-sync replicate '{}' 'root@{}:{}' --output json",
                 stage.to,
@@ -76,7 +76,7 @@ pub(super) const CASES: &[Case] = &[
             );
             let said = crate::said::Said::new(&stage.target.run(&line)?)?;
             ensure!(said.exit != 0, "{said}");
-            ensure!(stage.history(stage.source, &stage.from)? == before, "the source was changed");
+            ensure!(Stage::history(stage.source, &stage.from)? == before, "the source was changed");
             seen![said]
         },
         ..Case::PLAIN
@@ -93,7 +93,7 @@ pub(super) const CASES: &[Case] = &[
             stage.here("zfs destroy \"$from@one\"; write \"$from\" b; zfs snapshot \"$from@two\"; write \"$from\" c; zfs snapshot \"$from@three\"")?;
             let said = stage.catch_up("")?;
             let labels: Vec<_> =
-                stage.history(stage.target, &stage.to)?.into_iter().map(|(label, _)| label).collect();
+                Stage::history(stage.target, &stage.to)?.into_iter().map(|(label, _)| label).collect();
             ensure!(labels == ["one", "two", "three"], "{labels:?}");
             seen![said, "@one stays on the target"]
         },
