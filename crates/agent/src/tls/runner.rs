@@ -192,7 +192,10 @@ impl Runner for TlsRunner {
             stdout.map(|pipe| Sender::from_owned_fd(OwnedFd::from(pipe))).transpose().map_err(no_pipe)?;
         let terminate = Arc::new(Notify::new());
         let (inner, command, asked) = (Arc::clone(&self.0), command.clone(), Arc::clone(&terminate));
-        #[expect(clippy::disallowed_methods, reason = "the stage waits for it, and ends it when it is dropped")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the stage waits for it, and ends it when it is dropped"
+        )]
         let task = tokio::spawn(async move {
             match Box::pin(stage::stream(&inner, command, stdin, stdout, &asked)).await {
                 Ok(end) => end,
