@@ -149,7 +149,9 @@ pub(super) fn later(
         let detail = "the source is encrypted and its replica is not: it was begun in the clear, and takes no raw stream";
         return Err(Failure::new(ErrorCode::EncryptionMismatch, detail));
     }
-    let Some(pinned) = target.pinned else { return unknown(raw, source, target, source_record_size) };
+    let Some(pinned) = target.pinned else {
+        return Ok(unknown(raw, source, target, source_record_size));
+    };
     let mut cautions = Vec::new();
     match pinned {
         StreamForm::Raw if !raw => {
@@ -188,9 +190,9 @@ fn unknown(
     source: &Features,
     target: &TargetFacts,
     record_size: Option<u64>,
-) -> Result<(StreamForm, Vec<Caution>), Failure> {
+) -> (StreamForm, Vec<Caution>) {
     if raw {
-        return Ok((StreamForm::Raw, Vec::new()));
+        return (StreamForm::Raw, Vec::new());
     }
     let form = StreamForm::Plain {
         large_blocks: source.can(Ability::LargeBlocks),
@@ -205,7 +207,7 @@ fn unknown(
             format!("the replica does not say how it was begun; `{form}` is taken for it"),
         )
     });
-    Ok((form, caution.into_iter().collect()))
+    (form, caution.into_iter().collect())
 }
 
 /// Whose key a raw replica has: openzfs#12614. A raw stream brings the key of its source along and puts it in the place of the one that is

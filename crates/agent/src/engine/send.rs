@@ -142,7 +142,7 @@ async fn prepare(run: &Run<'_>, send: &Send) -> Result<Prepared, Failure> {
             let with_stream = is_first && run.sides.target_features.can(Ability::ReceiveProperties);
             let properties = chosen.properties.clone();
             let first =
-                with_stream.then(|| FirstReceive { kind: run.step.kind, form: chosen.form, properties });
+                with_stream.then_some(FirstReceive { kind: run.step.kind, form: chosen.form, properties });
             let receive = ReceiveCommand { dataset: run.step.target.clone(), first, origin, resumable };
             Stream { command, receive, chosen, newborn, goal: to, resumed_from: None }
         }

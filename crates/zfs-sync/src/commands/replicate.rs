@@ -280,7 +280,12 @@ impl<'a> Job<'a> {
 
     async fn execute(&mut self, step: &Step) {
         let printer = &self.context.printer;
-        let sides = self.sides();
+        let sides = Sides {
+            source: self.source_host.runner(),
+            target: self.target_host.runner(),
+            source_features: self.source_host.features(),
+            target_features: self.target_host.features(),
+        };
         let terminal = Terminal::new(*printer, preview::summary(step));
         let begun = Instant::now();
         let execution = engine::execute(step, &sides, &terminal, &self.interrupted, None);
