@@ -213,7 +213,13 @@ async fn copied(
     for property in set {
         if property == CopiedProperty::record_size() {
             // Without large blocks in the stream, the replica has none, and must not get any by being written to.
+            // Before 2.2, `zfs receive -o` refuses more than one MiB, and the stream with it.
+            let most = match sides.target_features.release() {
+                Some(release) if release >= (2, 2, 0) => u64::MAX,
+                _ => 1 << 20,
+            };
             let size = facts.record_size.filter(|size| *size <= 128 << 10 || form.has_large_blocks());
+            let size = size.filter(|size| *size <= most);
             copied.extend(size.map(|size| (property, size.to_string())));
             continue;
         }
