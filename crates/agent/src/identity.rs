@@ -17,7 +17,10 @@ use zfs_sync_api::{
 };
 use zfs_sync_core::{ids::SystemId, name::HostName};
 
-use crate::disk;
+use crate::{
+    disk,
+    tls::{Credentials, CredentialsError, credentials::Request},
+};
 
 const IDENTITY_FILE: &str = "agent.json";
 const KEY_FILE: &str = "agent.key";
@@ -105,6 +108,9 @@ pub enum IdentityError {
         #[source]
         source: io::Error,
     },
+    /// No key for a certificate could be made.
+    #[error("could not make a key for a certificate")]
+    Certificate(#[source] CredentialsError),
     /// The witness did not enrol this host.
     #[error("could not enrol")]
     Witness(#[source] ClientError),
@@ -119,6 +125,7 @@ impl IdentityError {
             Self::Locked { .. } => ErrorCode::Locked,
             Self::KeyUnsafe { .. } => ErrorCode::CredentialUnsafe,
             Self::Damaged { .. } | Self::Io { .. } => ErrorCode::ConfigInvalid,
+            Self::Certificate(_) => ErrorCode::Internal,
             Self::Witness(error) => error.code(),
         }
     }
@@ -173,6 +180,8 @@ pub async fn enroll(
         Err(error) => return Err(error),
     }
     let client = Client::new(witness, None).map_err(IdentityError::Witness)?;
+    // Made here; the witness sees the public half.
+    let certificate = Request::new().map_err(IdentityError::Certificate)?;
     let request = Enrol {
         token: token.expose_secret().trim().to_owned(),
         hostname: options.hostname.to_string(),
@@ -180,6 +189,7 @@ pub async fn enroll(
         ssh_hostname: options.ssh_hostname.clone(),
         ssh_user: options.ssh_user.clone(),
         ssh_port: options.ssh_port,
+        csr: Some(certificate.csr.clone()),
     };
     let enrolled = client.enrol(&request).await.map_err(IdentityError::Witness)?;
     // Without a user or password that might have stood in the address.
@@ -188,6 +198,17 @@ pub async fn enroll(
     witness.set_path(&path);
     let identity = Identity { witness, system_id: enrolled.system_id, hostname: enrolled.hostname };
     write(data_dir, &identity, &SecretString::from(enrolled.api_key))?;
+    // After the identity, which counts: a certificate that is missing or another system's is asked for by the agent.
+    let kept = match &enrolled.certificate {
+        Some(issued) => certificate.keep(data_dir, identity.system_id, issued).map(drop),
+        None => Credentials::forget(data_dir),
+    };
+    if let Err(error) = kept {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "the agent will ask for another certificate: {error}"
+        );
+    }
     Ok(identity)
 }
 

@@ -158,6 +158,15 @@ impl Ledger {
         Ok(Opened { ledger: Self { directory, state: Mutex::new(state) }, damaged })
     }
 
+    /// What the ledger below `data_dir` says, without becoming its owner: changes nothing, and leaves out what can not be read. Empty
+    /// where there is none.
+    pub fn look(data_dir: &Utf8Path) -> Vec<Entry> {
+        let Ok(listing) = data_dir.join("transfers").read_dir_utf8() else { return Vec::new() };
+        let paths = listing.filter_map(Result::ok).map(camino::Utf8DirEntry::into_path);
+        let entries = paths.filter(|path| path.extension() == Some("json"));
+        entries.filter_map(|path| read_entry(&path, &fs::read(&path).ok()?).ok()).collect()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no holder of this lock panics")
     }
@@ -182,7 +191,7 @@ impl Ledger {
     /// Begins a leased transfer. A generation that is not the highest seen is refused: the witness has given the transfer
     /// to somebody since.
     pub fn begin(&self, leased: &LeasedTransfer) -> Result<(), LedgerError> {
-        let LeasedTransfer { id, generation, lease_ms: _, step, peer, push } = leased;
+        let LeasedTransfer { id, generation, lease_ms: _, step, peer, push, flow: _, ticket: _ } = leased;
         let mut state = self.state();
         if let Some(seen) = state.generations.get(id).copied().filter(|seen| seen >= generation) {
             return Err(LedgerError::OldGeneration { transfer: *id, offered: *generation, seen });

@@ -8,7 +8,10 @@
 pub mod agent;
 mod disk;
 pub mod engine;
+pub mod holdings;
 pub mod identity;
 pub mod inventory;
 pub mod ledger;
+pub mod remote;
 pub mod sanoid;
+pub mod tls;

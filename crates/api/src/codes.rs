@@ -130,7 +130,10 @@ error_codes! {
     SnapshotHasClones = "E_SNAPSHOT_HAS_CLONES", 409, 5, false, "Datasets were cloned from the snapshot";
     RollbackNewer = "E_ROLLBACK_NEWER", 409, 5, false, "Something newer stands in the way of going back";
     ZfsPermission = "E_ZFS_PERMISSION", 403, 1, false, "The user may not do this with zfs";
+    GateRefused = "E_GATE_REFUSED", 403, 1, false, "The restricted ssh key may not run that";
+    HoldNeeded = "E_HOLD_NEEDED", 409, 10, false, "What was named is needed, or nobody can tell";
     PoolUnavailable = "E_POOL_UNAVAILABLE", 503, 1, true, "The pool is suspended or not imported";
+    SourceUnreadable = "E_SOURCE_UNREADABLE", 500, 1, false, "The source's pool can not read a block of what is to be sent";
     ZfsNotFound = "E_ZFS_NOT_FOUND", 500, 1, false, "zfs is not installed there";
     ZfsUnsupported = "E_ZFS_UNSUPPORTED", 409, 1, false, "This version of ZFS does not know that";
     ZfsOutput = "E_ZFS_OUTPUT", 502, 1, false, "zfs printed something that is not understood";
@@ -142,7 +145,12 @@ error_codes! {
     SshAuthentication = "E_SSH_AUTH", 502, 8, false, "ssh: the key is refused";
     SshHostKeyUnknown = "E_SSH_HOST_KEY_UNKNOWN", 409, 10, false, "ssh: the host key is not known";
     SshHostKeyChanged = "E_SSH_HOST_KEY_CHANGED", 409, 10, false, "ssh: the host key has changed";
+    TlsUnreachable = "E_TLS_UNREACHABLE", 502, 8, true, "The other agent is not reached over TLS";
+    TlsCertificate = "E_TLS_CERTIFICATE", 502, 8, true, "A certificate is not accepted";
+    TlsTicket = "E_TLS_TICKET", 403, 4, true, "The other agent does not accept the ticket";
+    TlsForbidden = "E_TLS_FORBIDDEN", 403, 4, false, "The ticket does not allow this command";
     TransferInterrupted = "E_TRANSFER_INTERRUPTED", 500, 1, true, "The transfer was interrupted";
+    CommandTimeout = "E_COMMAND_TIMEOUT", 504, 1, true, "A command did not end in time";
     TransferStalled = "E_TRANSFER_STALLED", 504, 1, true, "No byte moved for too long";
     TransferCancelled = "E_TRANSFER_CANCELLED", 409, 1, false, "The transfer was cancelled";
     TransferRetriesExhausted = "E_TRANSFER_RETRIES_EXHAUSTED", 500, 1, false, "The transfer failed too often and is parked";

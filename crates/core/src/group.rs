@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 mod names;
 mod overlap;
 mod problems;
+mod standing;
 
 pub use names::{Edge, NoName};
 pub use overlap::clashes;
@@ -102,8 +103,9 @@ impl Strategy {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnDivergence {
-    /// Nothing, until a person decides.
+    /// Nothing, until a person decides. Also read as `manual`, which is what the old service's clients call it.
     #[default]
+    #[serde(alias = "manual")]
     Stop,
     /// [`Strategy::KeepBoth`].
     KeepBoth,

@@ -78,6 +78,13 @@ pub struct PartialReceive {
     pub raw: bool,
 }
 
+impl PartialReceive {
+    /// True when it is this dataset, by the name that it has on the sender, whose stream was cut.
+    pub fn is_of(&self, source: &DatasetName) -> bool {
+        self.to_name.split_once('@').is_some_and(|(dataset, _)| dataset == source.as_str())
+    }
+}
+
 /// A dataset's properties that replication looks at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatasetProperties {

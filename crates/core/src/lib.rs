@@ -5,6 +5,7 @@
 //! [`plan`] turns both into steps and into a reason for everything that is *not* done.
 
 mod digest;
+pub mod flow;
 pub mod group;
 pub mod guid;
 pub mod ids;
@@ -13,6 +14,7 @@ pub mod name;
 pub mod pattern;
 pub mod plan;
 pub mod retention;
+pub mod retry;
 pub mod size;
 pub mod stream;
 pub mod time;

@@ -4,7 +4,7 @@
 //! letters, digits, `-`, `_`, `.`, `:` and space; the pool begins with a letter and is no reserved word. The whole name, with
 //! `@label`, has at most 255 bytes, and at most 50 levels. `%` is ZFS's own and is refused here.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -98,11 +98,12 @@ fn check_label(label: &str) -> Result<(), NameError> {
     check_component(label)
 }
 
+// Shared text: a million snapshots have a few hundred labels between them.
 macro_rules! text_type {
     ($(#[$doc:meta])* $name:ident, $check:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Box<str>);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The name as ZFS writes it.

@@ -5,6 +5,7 @@
 //! stands in one table (`auth::access`). Plans are made by `zfs-sync-core` alone; `planning` feeds it and keeps what it says.
 
 mod auth;
+mod authority;
 mod background;
 mod bootstrap;
 mod command_line;

@@ -37,6 +37,9 @@ pub enum ServerError {
     /// The database does not answer.
     #[error("could not use the database")]
     Database(#[source] zfs_sync_store::Error),
+    /// The certificate authority can neither be read nor made.
+    #[error("could not use the certificate authority; the log says why")]
+    Authority,
     /// Serving failed.
     #[error("could not go on serving")]
     Serve(#[source] io::Error),
@@ -69,6 +72,7 @@ impl Server {
         // A witness without its database would look alive and know nothing.
         store.ping().await.map_err(ServerError::Database)?;
         let state = AppState::new(store, clock, settings.clone(), shutdown.clone());
+        state.authority().await.map_err(|_| ServerError::Authority)?;
         let tasks = Tasks::new(shutdown.clone());
         background::start(&state, &tasks);
         let service = router::router(state).into_make_service_with_connect_info::<SocketAddr>();

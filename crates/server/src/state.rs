@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, OnceCell, watch};
 use tokio_util::sync::CancellationToken;
 use zfs_sync_core::time::{Clock, Timestamp};
 use zfs_sync_store::{NewAudit, Store};
 
-use crate::{auth::Actor, events::EventHub, settings::Settings, wake::Wake};
+use crate::{
+    auth::Actor, authority::Authority, error::Answer, events::EventHub, settings::Settings, wake::Wake,
+};
 
 /// Cheap to clone. Holds no truth: that is in the database, which other witnesses may share.
 #[derive(Clone, Debug)]
@@ -22,6 +24,8 @@ pub(crate) struct AppState {
     pub(crate) shutdown: CancellationToken,
     /// One planning at a time in this process, so that a request and the background do not tell each other's transitions twice.
     pub(crate) planning: Arc<Mutex<()>>,
+    /// Read once: it never changes.
+    authority: Arc<OnceCell<Authority>>,
 }
 
 impl AppState {
@@ -33,7 +37,13 @@ impl AppState {
     ) -> Self {
         let events = EventHub::new(store.clone(), Arc::clone(&clock));
         let planning = Arc::new(Mutex::new(()));
-        Self { store, clock, settings: Arc::new(settings), wake: Wake::default(), events, shutdown, planning }
+        let (settings, authority) = (Arc::new(settings), Arc::new(OnceCell::new()));
+        Self { store, clock, settings, wake: Wake::default(), events, shutdown, planning, authority }
+    }
+
+    /// The certificate authority of this witness and of all that share its database; made where there is none.
+    pub(crate) async fn authority(&self) -> Answer<&Authority> {
+        self.authority.get_or_try_init(|| Authority::open(&self.store, self.now())).await
     }
 
     /// A count that moves whenever something is told to listeners.

@@ -187,7 +187,7 @@ impl Witness {
         let row = self.state.store.system(host.id).await.unwrap().unwrap();
         let sequence = row.inventory_sequence.map_or(1, |sequence| sequence + 1);
         let datasets: Vec<Value> =
-            datasets.iter().map(|(name, snapshots)| dataset(name, snapshots)).collect();
+            datasets.iter().map(|(name, snapshots)| dataset_of(host, name, snapshots)).collect();
         let report = json!({ "sequence": sequence, "base": null, "datasets": datasets });
         self.agent(host, "inventory", report).await.fine()
     }
@@ -237,6 +237,11 @@ impl Witness {
         (nas1, nas2)
     }
 
+    /// Seconds since 1970.
+    pub(crate) fn clock_seconds(&self) -> i64 {
+        self.clock.now().as_second()
+    }
+
     pub(crate) fn advance(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
     }
@@ -244,6 +249,17 @@ impl Witness {
 
 pub(crate) fn hello() -> Value {
     json!({ "agent_version": "0.1.0", "zfs_version": "2.3.1", "os": "linux", "report_interval_ms": 1000, "clock_ms": 0 })
+}
+
+/// As [`dataset`], with a GUID of its own, as a receive makes it.
+pub(crate) fn dataset_of(host: &Host, name: &str, snapshots: &[u64]) -> Value {
+    let mut dataset = dataset(name, snapshots);
+    let properties = &mut dataset["properties"];
+    let mut own: DatasetProperties = serde_json::from_value(properties.clone()).unwrap();
+    let (_, of_host) = host.id.as_uuid().as_u64_pair();
+    own.guid = Guid::new(own.guid.get().wrapping_add(of_host) | 1);
+    *properties = json!(own);
+    dataset
 }
 
 /// A dataset in a report: snapshot number n has GUID 1000 + n and is called `s<n>`, on every system.

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use zfs_sync_core::{
+    flow::{Compression, RateLimit},
     group::SyncGroup,
     ids::{GroupId, SystemId},
     time::Timestamp,
@@ -20,6 +21,10 @@ pub struct GroupRow {
     pub extra_metadata: Value,
     /// From the v1 contract, in seconds.
     pub sync_interval_seconds: u64,
+    /// Bandwidth of its transfers on each executor.
+    pub limit: Option<RateLimit>,
+    /// Compression between systems.
+    pub compression: Compression,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -37,6 +42,10 @@ pub struct GroupSettings {
     pub extra_metadata: Value,
     /// From the v1 contract, in seconds.
     pub sync_interval_seconds: u64,
+    /// Bandwidth of its transfers on each executor.
+    pub limit: Option<RateLimit>,
+    /// Compression between systems.
+    pub compression: Compression,
 }
 
 impl Default for GroupSettings {
@@ -45,6 +54,8 @@ impl Default for GroupSettings {
             description: None,
             extra_metadata: Value::Object(serde_json::Map::new()),
             sync_interval_seconds: 3600,
+            limit: None,
+            compression: Compression::Off,
         }
     }
 }
@@ -78,6 +89,11 @@ impl Store {
     /// The groups a system is in, by name.
     pub async fn groups_of_system(&self, system: SystemId) -> Result<Vec<GroupRow>> {
         dispatch!(self, groups::groups_of_system(system))
+    }
+
+    /// The groups that at least one of these systems is in.
+    pub async fn groups_of_systems(&self, systems: &[SystemId]) -> Result<Vec<GroupRow>> {
+        dispatch!(self, groups::groups_of_systems(systems))
     }
 
     /// Replaces a group's definition; errors as [`Self::insert_group`], and [`crate::Error::NotFound`] when there is none.

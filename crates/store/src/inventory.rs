@@ -5,7 +5,7 @@
 //! stored one: a dataset reported without its history is then *needed*, keeps what is stored of it, and holds back
 //! `inventory_as_of` until the history has come. So a mixed state is never taken for a fresh one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use zfs_sync_core::{
     guid::Guid,
@@ -19,8 +19,8 @@ use zfs_sync_core::{
 
 use crate::{Result, Store, store::dispatch};
 
-/// Who has which snapshots: their systems, and the datasets there that have them.
-pub type Holders = BTreeMap<Guid, BTreeMap<SystemId, BTreeSet<DatasetName>>>;
+/// Who has which snapshots: their systems, and the datasets there that have them, with their own GUIDs.
+pub type Holders = BTreeMap<Guid, BTreeMap<SystemId, BTreeMap<DatasetName, Guid>>>;
 
 /// One dataset in a report.
 #[derive(Clone, Debug, PartialEq, Eq)]

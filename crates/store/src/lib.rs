@@ -9,6 +9,7 @@
 //! several rows at once (leases, sequences, enrolment) happens in one transaction here.
 
 mod audit;
+mod authority;
 mod changes;
 mod conflict;
 mod enrolment;
@@ -30,6 +31,7 @@ mod transfer;
 mod url;
 
 pub use audit::{AuditRow, NewAudit};
+pub use authority::{AuthorityRow, Listener};
 pub use changes::ChangedDataset;
 pub use conflict::{
     ConflictChange, ConflictCount, ConflictFilter, ConflictRow, ConflictStanding, ConflictTransition,

@@ -5,6 +5,7 @@
 
 use zfs_sync_core::{
     group::Strategy,
+    guid::Guid,
     ids::{GroupId, PlanId},
     plan::{Decision, Fingerprint, Proposal, ReplicaKey},
     time::Timestamp,
@@ -124,6 +125,11 @@ impl Store {
     /// The decisions of a group that stand, by dataset and home.
     pub async fn decisions(&self, group: GroupId) -> Result<Vec<DecisionRow>> {
         dispatch!(self, plans::decisions(group))
+    }
+
+    /// The decisions of all groups that stand and approve the loss of one of these snapshots somewhere.
+    pub async fn decisions_giving_up(&self, snapshots: &[Guid]) -> Result<Vec<DecisionRow>> {
+        dispatch!(self, plans::decisions_giving_up(snapshots))
     }
 
     /// The decision that applying this plan made.

@@ -1,9 +1,9 @@
 //! Registered hosts.
 
 use serde_json::Value;
-use zfs_sync_core::{ids::SystemId, name::HostName, time::Timestamp};
+use zfs_sync_core::{flow::RateLimit, ids::SystemId, name::HostName, time::Timestamp};
 
-use crate::{Result, Store, store::dispatch};
+use crate::{Listener, Result, Store, store::dispatch};
 
 /// One registered host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +34,10 @@ pub struct SystemRow {
     pub clock_offset_ms: Option<i64>,
     /// How often the agent looks at its datasets, in milliseconds.
     pub inventory_interval_ms: Option<u64>,
+    /// Where its agent listens for other agents; `None`: it does not.
+    pub listener: Option<Listener>,
+    /// Until when its newest certificate is valid; `None`: it has none.
+    pub certificate_expires_at: Option<Timestamp>,
     /// When it was registered.
     pub created_at: Timestamp,
     /// When its registration last changed.
@@ -46,6 +50,8 @@ pub struct SystemRow {
     pub inventory_sequence: Option<u64>,
     /// When somebody last asked for a report.
     pub report_wanted_at: Option<Timestamp>,
+    /// Bandwidth of all transfers that it takes part in.
+    pub limit: Option<RateLimit>,
 }
 
 impl SystemRow {
@@ -95,6 +101,8 @@ pub struct SystemChange {
     pub last_seen: Option<Option<Timestamp>>,
     /// Replaces the whole object.
     pub extra_metadata: Option<Value>,
+    /// Bandwidth of all transfers that it takes part in.
+    pub limit: Option<Option<RateLimit>>,
 }
 
 /// What a sign of life says; `None` leaves what is stored.
@@ -123,6 +131,11 @@ impl Store {
     /// The host with this identity.
     pub async fn system(&self, id: SystemId) -> Result<Option<SystemRow>> {
         dispatch!(self, systems::system(id))
+    }
+
+    /// Those of these systems that there are.
+    pub async fn systems_by_id(&self, ids: &[SystemId]) -> Result<Vec<SystemRow>> {
+        dispatch!(self, systems::systems_by_id(ids))
     }
 
     /// The host with this name.

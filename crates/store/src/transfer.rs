@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use zfs_sync_core::{
+    flow::{FlowReport, SharedLimit},
     ids::{GroupId, SystemId, TransferId},
     name::DatasetName,
     plan::Step,
@@ -107,6 +108,14 @@ pub struct TransferRow {
     pub stage: Option<String>,
     /// Bytes the target had already when an interrupted receive was continued.
     pub resumed_from: Option<u64>,
+    /// How it flows, as its executor says.
+    pub flow: Option<FlowReport>,
+    /// What `resumed_from` was when the attempt before failed: attempts that begin there again do not get on.
+    pub began_at_byte: Option<u64>,
+    /// How the newest attempt reaches the other side: `ssh` or `tls`.
+    pub transport: Option<String>,
+    /// Why not as it was preferred.
+    pub transport_note: Option<String>,
     /// The newest failure, `E_…`.
     pub error_code: Option<String>,
     /// The newest failure in words.
@@ -166,6 +175,8 @@ pub struct Progress {
     pub stage: Option<String>,
     /// Bytes the target had already; `None` leaves what is stored.
     pub resumed_from: Option<u64>,
+    /// How it flows; `None` leaves what is stored.
+    pub flow: Option<FlowReport>,
 }
 
 /// The answer to [`Store::renew_transfer`].
@@ -226,6 +237,8 @@ pub struct ParkedReplica {
     pub target: DatasetName,
     /// That transfer.
     pub transfer: TransferId,
+    /// What it was about to do.
+    pub step: Step,
     /// Why, `E_…`; `None` when a person cancelled it.
     pub code: Option<String>,
     /// Since when.
@@ -246,6 +259,15 @@ impl Store {
     /// Transfers, newest first.
     pub async fn transfers(&self, filter: &TransferFilter) -> Result<Vec<TransferRow>> {
         dispatch!(self, transfers::transfers(filter))
+    }
+
+    /// Transfers that destroy snapshots on one of these systems: those that are queued or leased, and those that have finished since.
+    pub async fn destroying_transfers(
+        &self,
+        targets: &[SystemId],
+        finished_since: Option<Timestamp>,
+    ) -> Result<Vec<TransferRow>> {
+        dispatch!(self, transfers::destroying_transfers(targets, finished_since))
     }
 
     /// How many transfers are queued and how many leased; states without any are left out.
@@ -286,6 +308,12 @@ impl Store {
         lease_until: Timestamp,
     ) -> Result<RenewOutcome> {
         dispatch!(self, leases::renew_transfer(id, generation, progress, now, lease_until))
+    }
+
+    /// The limits that hold for a transfer at present: of its group and of both systems, also where they set none, so that whoever executes
+    /// it knows whose limits it is under should they set one.
+    pub async fn transfer_limits(&self, transfer: &TransferRow) -> Result<Vec<SharedLimit>> {
+        dispatch!(self, leases::transfer_limits(transfer))
     }
 
     /// Ends a lease with its result. Saying the same again under the same generation is answered the same.

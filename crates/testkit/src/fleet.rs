@@ -25,6 +25,7 @@ use url::Url;
 use zfs_sync_agent::{
     agent::{Agent, AgentHandle, ConnectError, Connector, Options as AgentOptions},
     identity::{self, EnrollOptions},
+    tls::TlsOptions,
 };
 use zfs_sync_api::{
     client::{Client, TransferQuery},
@@ -163,7 +164,10 @@ impl Fleet {
             report_interval: REPORT_INTERVAL,
             poll_interval: AgentOptions::POLL_INTERVAL,
             max_transfers: AgentOptions::MAX_TRANSFERS,
+            drain: Duration::ZERO,
+            buffer: 0,
             sanoid: None,
+            tls: TlsOptions::default(),
         };
         let handle = Agent::start(options, shutdown.clone())?;
         drop(guard);

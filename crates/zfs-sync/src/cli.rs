@@ -5,6 +5,7 @@ mod conflict;
 mod fleet;
 mod group;
 mod host;
+mod operate;
 
 pub(crate) use args::{Args, Command, DEFAULT_SERVER, Global, OutputFormat};
 pub(crate) use conflict::{ConflictCommand, ConflictList, PlanCommand, Resolve, WhatIf};
@@ -14,6 +15,10 @@ pub(crate) use fleet::{
 pub(crate) use group::{CreateGroup, Definition, EditGroup, GroupCommand, Switch};
 pub(crate) use host::{
     AgentCommand, AgentRun, DemoArgs, DoctorArgs, EnrollArgs, ExplainArgs, ReplicateArgs, ServerArgs,
+};
+pub(crate) use operate::{
+    ExecutorAdd, ExecutorCommand, ExecutorFolder, ExecutorRun, GateArgs, GateRole, HoldCommand, HoldList,
+    HoldRelease, OnHost, SshArgs,
 };
 
 use std::{ffi::OsString, path::Path};

@@ -3,13 +3,18 @@
 mod agent;
 mod conflict;
 mod doctor;
+mod executor;
 mod explain;
+mod flow;
 mod group;
+mod hold;
 mod lookup;
 mod plan;
+mod reach;
 mod replicas;
 mod replicate;
 mod server;
+mod ssh_gate;
 mod status;
 mod sync;
 mod system;
@@ -121,8 +126,11 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit, Fai
         Command::WhatIf(arguments) => whatif::run(context, &arguments).await,
         Command::Transfer(command) => transfer::run(context, command).await,
         Command::Replicate(arguments) => replicate::run(context, &arguments).await,
+        Command::Hold(command) => hold::run(context, command).await,
+        Command::SshGate(arguments) => ssh_gate::run(&arguments).await,
         Command::Server(arguments) => server::run(context, &arguments).await,
         Command::Agent(command) => agent::run(context, command).await,
+        Command::Executor(command) => executor::run(context, command).await,
         Command::Demo(arguments) => demo::run(context, &arguments).await,
     }
 }

@@ -146,6 +146,8 @@ pub(crate) enum Place {
     Server,
     /// The agent.
     Agent,
+    /// The executor.
+    Executor,
 }
 
 /// `/var/lib/zfs-sync` for root, `./data` for everybody else; the agent's below it.
@@ -155,6 +157,7 @@ pub(crate) fn default_data_dir(place: Place) -> Utf8PathBuf {
     match place {
         Place::Server => base,
         Place::Agent => base.join("agent"),
+        Place::Executor => base.join("executor"),
     }
 }
 

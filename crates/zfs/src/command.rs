@@ -12,15 +12,21 @@
 //! There is deliberately no way to destroy a dataset, no `receive -F`, and of no command that changes something `-r`, `-R` or `-f`.
 
 pub(crate) mod argv;
+mod deadline;
 mod doomed;
 mod own;
 mod quote;
 mod setting;
+mod spoken;
+mod words;
 
 pub use doomed::{Doomed, Spared};
 pub use own::{NotOurs, OwnBookmark, OwnTag};
 pub use quote::quote;
+use serde::{Deserialize, Serialize};
 pub use setting::{NotReceived, Setting};
+pub use spoken::{Spoken, read};
+pub use words::{NotOurLine, words};
 use zfs_sync_core::{
     guid::Guid,
     inventory::DatasetKind,
@@ -29,7 +35,8 @@ use zfs_sync_core::{
 };
 
 /// Columns of a dataset listing, in the order they are asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ListColumns {
     /// Everything replication looks at: name, guid, type, createtxg, written, used, referenced, available, readonly, mounted, encryption, origin, receive_resume_token.
     Dataset,
@@ -38,7 +45,8 @@ pub enum ListColumns {
 }
 
 /// Which datasets a listing covers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// Every imported pool.
     Everything,
@@ -46,10 +54,13 @@ pub enum Scope {
     Tree(DatasetName),
     /// One dataset alone (`-d 1` for its snapshots and bookmarks, no recursion for datasets).
     Only(DatasetName),
+    /// Several, each as [`Self::Only`]. When one of them does not exist `zfs` lists the others and exits with 1.
+    These(Vec<DatasetName>),
 }
 
 /// One command.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Command {
     /// `zfs version`.
     Version,
@@ -103,6 +114,13 @@ pub enum Command {
         /// Whose.
         snapshot: SnapshotName,
     },
+    /// `zfs holds -H [-p] SNAPSHOT…`: of as many as fit into one command.
+    HoldsOf {
+        /// Whose.
+        snapshots: Vec<SnapshotName>,
+        /// `-p`: since when in seconds since 1970 (OpenZFS 2.2), instead of a date for people.
+        exact: bool,
+    },
     /// `zfs hold TAG SNAPSHOT`.
     Hold {
         /// Begins with our prefix.
@@ -110,12 +128,26 @@ pub enum Command {
         /// What is held.
         snapshot: SnapshotName,
     },
+    /// `zfs hold TAG SNAPSHOT…`: ZFS goes on after one that it can not hold.
+    HoldAll {
+        /// Begins with our prefix.
+        tag: OwnTag,
+        /// What is held.
+        snapshots: Vec<SnapshotName>,
+    },
     /// `zfs release TAG SNAPSHOT`.
     Release {
         /// Begins with our prefix.
         tag: OwnTag,
         /// What is released.
         snapshot: SnapshotName,
+    },
+    /// `zfs release TAG SNAPSHOT…`: ZFS goes on after one that it can not release.
+    ReleaseAll {
+        /// Begins with our prefix.
+        tag: OwnTag,
+        /// What is released.
+        snapshots: Vec<SnapshotName>,
     },
     /// `zfs bookmark SNAPSHOT BOOKMARK`.
     Bookmark {
@@ -130,6 +162,9 @@ pub enum Command {
         bookmark: OwnBookmark,
     },
     /// `zfs destroy DATASET@SNAPSHOT`: one snapshot, rendered only for what was approved and looked at. Never `-r`, `-R`, `-f`.
+    ///
+    /// It has no form on the wire: only who has looked can say that it may go.
+    #[serde(skip)]
     DestroySnapshot {
         /// Approved, unheld, without clones.
         snapshot: Doomed,
@@ -147,6 +182,11 @@ pub enum Command {
     },
     /// `zfs create -o canmount=off -o readonly=on DATASET`: a parent for replicas.
     CreatePlaceholder {
+        /// Its name.
+        dataset: DatasetName,
+    },
+    /// `zfs create -u DATASET`: a parent for replicas where the user may set no property; not mounted.
+    CreateBare {
         /// Its name.
         dataset: DatasetName,
     },
@@ -179,6 +219,16 @@ pub enum Command {
     WatchEvents,
     /// `zpool list -Hp -o name,guid,size,allocated,free,health`.
     ListPools,
+    /// `zfs allow DATASET`: who may do what there.
+    ShowAllowed {
+        /// Where.
+        dataset: DatasetName,
+    },
+    /// `zfs get -Hp -s local,received -o name,property,value all DATASET…`: what somebody has set, also properties of other tools.
+    ListSet {
+        /// Of these alone; all when empty.
+        datasets: Vec<DatasetName>,
+    },
     /// `zpool get -H all POOL`: which features it has.
     PoolFeatures {
         /// Its name.
@@ -187,7 +237,8 @@ pub enum Command {
 }
 
 /// Which snapshots [`Command::ListDependents`] asks about.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Dependents {
     /// All of one dataset.
     Dataset(DatasetName),
@@ -196,7 +247,8 @@ pub enum Dependents {
 }
 
 /// What a stream consists of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SendCommand {
     /// A full stream of one snapshot.
     Full {
@@ -244,7 +296,7 @@ pub enum SendCommand {
 }
 
 /// How a stream is received. Always `-u` (not mounted); never `-F`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReceiveCommand {
     /// Into which dataset.
     pub dataset: DatasetName,
@@ -270,7 +322,7 @@ impl ReceiveCommand {
 
 /// What a replica gets with its first receive: `readonly=on`, and a file system also `canmount=noauto` and none of its source's mount
 /// point, quotas, reservations and shares.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FirstReceive {
     /// File system or volume.
     pub kind: DatasetKind,

@@ -1,13 +1,16 @@
 //! Errors of commands, and the one place that reads what `zfs` and `ssh` say.
 
+mod class;
 mod classify;
 
+pub use class::Class;
 pub use classify::classify;
 
 use crate::{command::Command, parse::ParseError, runner::StageEnd};
 
 /// What a failure means. Callers match on this, never on text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// The dataset, snapshot or bookmark does not exist.
     NotFound,
@@ -27,6 +30,8 @@ pub enum Kind {
     NothingToAbort,
     /// The stream was cut or damaged.
     StreamCut,
+    /// The whole stream was handed over, and its checksums do not fit.
+    StreamDamaged,
     /// The stream has no readable beginning, or is not understood.
     StreamInvalid,
     /// The target lacks a feature of the stream.
@@ -51,6 +56,8 @@ pub enum Kind {
     Permission,
     /// The pool is suspended or not imported.
     PoolUnavailable,
+    /// A block of what is to be sent can not be read from its disks.
+    SourceUnreadable,
     /// `zfs` or `zpool` is not there.
     ZfsNotFound,
     /// A property or option this version does not know.
@@ -63,8 +70,18 @@ pub enum Kind {
     SshHostKeyUnknown,
     /// ssh: the host key is another than last time.
     SshHostKeyChanged,
+    /// TLS: no connection to the other agent, or it was lost.
+    TlsUnreachable,
+    /// TLS: a certificate is not accepted.
+    TlsCertificate,
+    /// TLS: the other agent does not accept the ticket.
+    TlsTicket,
+    /// TLS: the ticket does not allow this command.
+    TlsForbidden,
     /// The process was ended from outside or by us.
     Interrupted,
+    /// The command did not end within its time, as on a suspended pool. It may have done its work all the same.
+    TimedOut,
     /// The output of a command was not what its manual promises.
     Unparsable,
     /// The process could not be started or waited for.
@@ -91,7 +108,7 @@ pub struct Error {
 
 impl Kind {
     /// All of them, in their order.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 38] = [
         Self::NotFound,
         Self::AlreadyExists,
         Self::BaseMismatch,
@@ -101,6 +118,7 @@ impl Kind {
         Self::TokenDead,
         Self::NothingToAbort,
         Self::StreamCut,
+        Self::StreamDamaged,
         Self::StreamInvalid,
         Self::StreamFeature,
         Self::Crypto,
@@ -113,13 +131,19 @@ impl Kind {
         Self::NewerExist,
         Self::Permission,
         Self::PoolUnavailable,
+        Self::SourceUnreadable,
         Self::ZfsNotFound,
         Self::Unsupported,
         Self::SshUnreachable,
         Self::SshAuthentication,
         Self::SshHostKeyUnknown,
         Self::SshHostKeyChanged,
+        Self::TlsUnreachable,
+        Self::TlsCertificate,
+        Self::TlsTicket,
+        Self::TlsForbidden,
         Self::Interrupted,
+        Self::TimedOut,
         Self::Unparsable,
         Self::Start,
         Self::Unclassified,
@@ -137,7 +161,7 @@ impl Kind {
             Self::TokenDead => "E_RESUME_TOKEN_INVALID",
             Self::NothingToAbort => "E_RECV_NOTHING_TO_ABORT",
             Self::StreamCut | Self::Interrupted => "E_TRANSFER_INTERRUPTED",
-            Self::StreamInvalid => "E_STREAM_CORRUPT",
+            Self::StreamDamaged | Self::StreamInvalid => "E_STREAM_CORRUPT",
             Self::StreamFeature => "E_STREAM_FEATURE",
             Self::Crypto => "E_ENCRYPTION_MISMATCH",
             Self::KeyNotLoaded => "E_KEY_NOT_LOADED",
@@ -149,57 +173,21 @@ impl Kind {
             Self::NewerExist => "E_ROLLBACK_NEWER",
             Self::Permission => "E_ZFS_PERMISSION",
             Self::PoolUnavailable => "E_POOL_UNAVAILABLE",
+            Self::SourceUnreadable => "E_SOURCE_UNREADABLE",
             Self::ZfsNotFound => "E_ZFS_NOT_FOUND",
             Self::Unsupported => "E_ZFS_UNSUPPORTED",
             Self::SshUnreachable => "E_SSH_UNREACHABLE",
             Self::SshAuthentication => "E_SSH_AUTH",
             Self::SshHostKeyUnknown => "E_SSH_HOST_KEY_UNKNOWN",
             Self::SshHostKeyChanged => "E_SSH_HOST_KEY_CHANGED",
+            Self::TimedOut => "E_COMMAND_TIMEOUT",
+            Self::TlsUnreachable => "E_TLS_UNREACHABLE",
+            Self::TlsCertificate => "E_TLS_CERTIFICATE",
+            Self::TlsTicket => "E_TLS_TICKET",
+            Self::TlsForbidden => "E_TLS_FORBIDDEN",
             Self::Unparsable => "E_ZFS_OUTPUT",
             Self::Start => "E_PROCESS_START",
             Self::Unclassified => "E_ZFS_UNCLASSIFIED",
-        }
-    }
-
-    /// True when the same work, planned anew, may succeed later without anybody doing anything.
-    ///
-    /// What is not known counts as retryable, with backoff: trying again destroys nothing.
-    pub const fn is_retryable(self) -> bool {
-        match self {
-            // Looking again gives another plan.
-            Self::PartialState
-            | Self::TokenDead
-            | Self::NothingToAbort
-            | Self::AlreadyExists
-            // The world may change by itself.
-            | Self::NoSpace
-            | Self::Quota
-            | Self::Busy
-            | Self::Held
-            | Self::PoolUnavailable
-            | Self::SshUnreachable
-            | Self::StreamCut
-            | Self::Interrupted
-            | Self::Start
-            | Self::Unclassified => true,
-            // Somebody has to decide or to repair something.
-            Self::NotFound
-            | Self::BaseMismatch
-            | Self::TargetModified
-            | Self::DestinationExists
-            | Self::StreamInvalid
-            | Self::StreamFeature
-            | Self::Crypto
-            | Self::KeyNotLoaded
-            | Self::HasClones
-            | Self::NewerExist
-            | Self::Permission
-            | Self::ZfsNotFound
-            | Self::Unsupported
-            | Self::SshAuthentication
-            | Self::SshHostKeyUnknown
-            | Self::SshHostKeyChanged
-            | Self::Unparsable => false,
         }
     }
 
@@ -211,6 +199,9 @@ impl Kind {
                 | Self::SshAuthentication
                 | Self::SshHostKeyUnknown
                 | Self::SshHostKeyChanged
+                | Self::TlsUnreachable
+                | Self::TlsCertificate
+                | Self::TlsTicket
         )
     }
 }
@@ -234,6 +225,17 @@ impl Error {
             status: format!("printed something unexpected: {what}"),
             stderr: String::new(),
             kind: Kind::Unparsable,
+        }
+    }
+
+    /// A command that was ended because it took longer than [`Command::deadline`].
+    pub fn timed_out(host: &str, command: &Command, stderr: String) -> Self {
+        Self {
+            host: host.to_owned(),
+            command: command.display_line(),
+            status: format!("did not end within {} s and was ended", command.deadline().as_secs()),
+            stderr,
+            kind: Kind::TimedOut,
         }
     }
 

@@ -5,8 +5,11 @@
 
 pub mod advisories;
 pub mod command;
+pub mod delegation;
 pub mod error;
 pub mod features;
+pub mod foreign;
+pub mod gate;
 pub mod inventory;
 pub mod memory;
 pub mod parse;

@@ -1,9 +1,14 @@
 //! Who executes commands: this machine, one over ssh, or the in-memory ZFS.
 
 mod local;
+mod packed;
+mod privilege;
 mod process;
 #[cfg(test)]
 pub(crate) mod scripted;
+mod shared_reads;
+mod shell;
+mod shells;
 mod ssh;
 
 use std::{
@@ -13,9 +18,16 @@ use std::{
 
 use async_trait::async_trait;
 pub use local::LocalRunner;
+pub use privilege::{Privilege, PrivilegeError};
+pub use shared_reads::SharedReads;
+pub(crate) use ssh::REMOTE_ENVIRONMENT;
 pub use ssh::{SshRunner, SshTarget, UserNameError};
+use zfs_sync_core::flow::Compression;
 
-use crate::{command::Command, error::Error};
+use crate::{
+    command::Command,
+    error::{Error, Kind},
+};
 
 /// What a finished command printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +60,26 @@ pub trait Stage: Send + Debug {
     fn terminate(&mut self);
 }
 
+/// What the far end of a runner's streams can do for them on their way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FarEnd {
+    /// There is no way: the process is on this machine.
+    Here,
+    /// It can pack and unpack zstd.
+    Zstd,
+    /// It takes and gives streams as they are; why, in words that follow the host's name: `has no zstd`.
+    Plain(String),
+}
+
+/// How a stream travels between this process and a stage at the far end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packing {
+    /// As it is.
+    None,
+    /// As zstd: what the stage writes is packed there, what it reads is unpacked there. Only where [`Runner::far_end`] says so.
+    Zstd(Compression),
+}
+
 /// Executes commands on one host.
 #[async_trait]
 pub trait Runner: Send + Sync + Debug {
@@ -64,4 +96,41 @@ pub trait Runner: Send + Sync + Debug {
         stdin: Option<PipeReader>,
         stdout: Option<PipeWriter>,
     ) -> Result<Box<dyn Stage>, Error>;
+
+    /// What the far end can do for streams on their way. May ask it, the first time.
+    async fn far_end(&self) -> FarEnd {
+        FarEnd::Here
+    }
+
+    /// As [`Self::start`], with a stream that travels packed. Standard error and status are those of the command itself. A packed stream
+    /// that is cut must reach the command as a stream that is cut, with everything that had come.
+    fn start_packed(
+        &self,
+        command: &Command,
+        stdin: Option<PipeReader>,
+        stdout: Option<PipeWriter>,
+        packing: Packing,
+    ) -> Result<Box<dyn Stage>, Error> {
+        match packing {
+            Packing::None => self.start(command, stdin, stdout),
+            Packing::Zstd(_) => Err(Error {
+                host: self.host().to_owned(),
+                command: command.display_line(),
+                status: "could not be started: no packed streams here".to_owned(),
+                stderr: String::new(),
+                kind: Kind::Start,
+            }),
+        }
+    }
+
+    /// As [`Self::start`], for a stream that is known to be small: where setting a connection up costs more than the stream, it may
+    /// travel beside others.
+    fn start_small(
+        &self,
+        command: &Command,
+        stdin: Option<PipeReader>,
+        stdout: Option<PipeWriter>,
+    ) -> Result<Box<dyn Stage>, Error> {
+        self.start(command, stdin, stdout)
+    }
 }

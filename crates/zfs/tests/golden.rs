@@ -12,6 +12,7 @@ use std::{
 use zfs_sync_core::{guid::Guid, inventory::DatasetKind};
 use zfs_sync_zfs::{
     command::ListColumns,
+    delegation::{self, Duty},
     error::{Kind, classify},
     parse::{self, resume_token::ResumeToken},
 };
@@ -474,4 +475,22 @@ fn every_captured_failure_has_its_meaning() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn permissions_are_read_with_what_comes_from_above() {
+    for system in System::all() {
+        let allowed = parse::allowed(&system.text("allow.txt")).unwrap();
+        let identities = [parse::Who::User("repl".into()), parse::Who::Everyone];
+        let media = "tank/media".parse().unwrap();
+        let expected = ["bookmark", "destroy", "hold", "mount", "release", "rollback", "send", "snapshot"];
+        assert_eq!(allowed.on(&media, &identities).into_iter().collect::<Vec<_>>(), expected);
+        assert!(!allowed.below(&media, &identities).contains("snapshot"), "local");
+        let missing = delegation::missing(Duty::Target, &media, &allowed, &identities);
+        let missing: Vec<_> =
+            missing.iter().filter(|need| need.required).map(|need| need.permission).collect();
+        assert_eq!(missing, ["create", "readonly", "receive"]);
+        let other = allowed.on(&media, &[parse::Who::User("other".into())]);
+        assert!(other.contains("bookmark"), "a set within a set: {other:?}");
+    }
 }

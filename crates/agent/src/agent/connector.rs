@@ -10,7 +10,7 @@ use std::{
 use camino::{Utf8Path, Utf8PathBuf};
 use zfs_sync_api::{codes::ErrorCode, v1::agent::Peer};
 use zfs_sync_core::name::HostName;
-use zfs_sync_zfs::runner::{Runner, SshRunner, SshTarget};
+use zfs_sync_zfs::runner::{Privilege, Runner, SshRunner, SshTarget};
 
 /// A directory for sockets: their whole path has at most 104 to 108 bytes, and ssh adds to the name we give.
 const LONGEST_CONTROL_DIR: usize = 60;
@@ -40,6 +40,10 @@ pub struct SshOptions {
     pub identity: Option<PathBuf>,
     /// Options as `ssh -o` takes them.
     pub options: Vec<String>,
+    /// What `zfs` is run through on other systems.
+    pub privilege: Privilege,
+    /// The same for single systems, by their host name in the fleet.
+    pub privileges: BTreeMap<String, Privilege>,
 }
 
 /// Reaches peers by the system's ssh, one shared connection each.
@@ -52,7 +56,7 @@ pub struct SshConnector {
     _short: Option<tempfile::TempDir>,
 }
 
-type Key = (String, Option<String>, u16);
+type Key = (Option<String>, Option<String>, u16);
 
 impl SshConnector {
     /// Keeps the sockets of shared connections in `<data_dir>/ssh`, or in a temporary directory where that path is too long.
@@ -71,14 +75,20 @@ impl SshConnector {
 
     fn connect(&self, peer: &Peer) -> Result<Arc<dyn Runner>, ConnectError> {
         let refused = |code, reason: String| ConnectError { hostname: peer.hostname.clone(), reason, code };
+        let Some(host) = &peer.ssh_hostname else {
+            let reason = "it has no address for ssh".to_owned();
+            return Err(refused(ErrorCode::SshUnreachable, reason));
+        };
         let host: HostName =
-            peer.ssh_hostname.parse().map_err(|error| refused(ErrorCode::HostInvalid, format!("{error}")))?;
+            host.parse().map_err(|error| refused(ErrorCode::HostInvalid, format!("{error}")))?;
         let target = SshTarget::new(host, peer.ssh_user.clone());
         let mut target = target.map_err(|error| refused(ErrorCode::HostInvalid, error.to_string()))?;
         // The default port is left to ssh: its own configuration may know a better one for this host.
         target.port = (peer.ssh_port != 22).then_some(peer.ssh_port);
         target.identity.clone_from(&self.options.identity);
         target.options.clone_from(&self.options.options);
+        let own = self.options.privileges.get(&peer.hostname);
+        target.privilege = own.copied().unwrap_or(self.options.privilege);
         let runner = SshRunner::new(target, self.control_dir.as_std_path());
         let reason = |error: io::Error| format!("could not prepare {}: {error}", self.control_dir);
         Ok(Arc::new(runner.map_err(|error| refused(ErrorCode::ConfigInvalid, reason(error)))?))
@@ -87,7 +97,7 @@ impl SshConnector {
 
 impl Connector for SshConnector {
     fn runner(&self, peer: &Peer) -> Result<Arc<dyn Runner>, ConnectError> {
-        let Peer { hostname: _, ssh_hostname, ssh_user, ssh_port } = peer;
+        let Peer { hostname: _, ssh_hostname, ssh_user, ssh_port, tls: _ } = peer;
         let key = (ssh_hostname.clone(), ssh_user.clone(), *ssh_port);
         let mut runners = self.runners.lock().expect("no holder of this lock panics");
         if let Some(runner) = runners.get(&key) {
@@ -106,9 +116,10 @@ mod tests {
     fn peer(host: &str) -> Peer {
         Peer {
             hostname: "nas2".into(),
-            ssh_hostname: host.into(),
+            ssh_hostname: Some(host.into()),
             ssh_user: Some("root".into()),
             ssh_port: 22,
+            tls: None,
         }
     }
 

@@ -4,12 +4,18 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use tokio::time::{Instant, timeout};
+use zfs_sync_api::v1::{
+    agent::Peer,
+    certificate::{RequestTicket, SignedTicket},
+};
 use zfs_sync_core::ids::TransferId;
+use zfs_sync_zfs::pipeline::Flow;
 
 use super::{Shared, backoff::Backoff, hosts::Hosts, replicas::Worker, watcher::LedgerWatcher};
 use crate::{
     engine::{self, Settled},
     ledger::{Entry, Phase},
+    tls::Transport,
 };
 
 /// How often a partial receive that waits is looked at: when it is gone, its holds go within this time.
@@ -64,6 +70,31 @@ pub(super) async fn run(shared: Arc<Shared>) {
     }
 }
 
+/// The ticket of the transfer was good for its one session. To tidy up the witness gives another, and says where the peer listens now;
+/// where it does not answer, there may be ssh.
+async fn admission(
+    shared: &Shared,
+    transfer_id: TransferId,
+    peer: Option<Peer>,
+) -> (Option<Peer>, Option<SignedTicket>) {
+    let Some(mut peer) = peer else { return (None, None) };
+    if peer.tls.is_none() || shared.transport == Transport::Ssh {
+        return (Some(peer), None);
+    }
+    let granted = shared.client.request_ticket(shared.system_id, &RequestTicket { transfer_id }).await;
+    let ticket = match granted {
+        Ok(granted) => {
+            peer.tls = granted.tls;
+            granted.ticket
+        }
+        Err(error) => {
+            tracing::debug!(transfer.id = %transfer_id, error = %error, "has no ticket to tidy up with");
+            None
+        }
+    };
+    (Some(peer), ticket)
+}
+
 fn entries(shared: &Shared, wanted: impl Fn(Phase) -> bool) -> Vec<Entry> {
     shared.ledger.entries().into_iter().filter(|entry| wanted(entry.phase)).collect()
 }
@@ -73,9 +104,10 @@ async fn look_after(shared: &Shared, entry: &Entry) -> Option<Settled> {
     let Entry { transfer, generation, step, peer, push, .. } = entry;
     let (transfer, generation) = (*transfer, *generation);
     let _claim = shared.replicas.claim(step, Worker::Janitor).ok()?;
-    let settled = match Hosts::connect(shared, step, peer.as_ref(), *push).await {
+    let (peer, ticket) = admission(shared, transfer, peer.clone()).await;
+    let settled = match Hosts::connect(shared, step, peer.as_ref(), ticket.as_ref(), *push).await {
         Ok(hosts) => {
-            let watcher = LedgerWatcher::new(transfer, Arc::clone(&shared.ledger));
+            let watcher = LedgerWatcher::new(transfer, Arc::clone(&shared.ledger), Flow::default());
             engine::settle(step, &hosts.sides(), &watcher).await
         }
         Err(outcome) => {

@@ -13,14 +13,19 @@
 //!   waits in the ledger.
 //! - The agent dies: leases are released by the next hello, partial receives and holds are found in the ledger and on the
 //!   pools, and the witness plans anew from what is reported.
-//! - The agent is stopped: transfers are cancelled, what has come stays resumable, the witness hears `interrupted`.
+//! - The agent is stopped: transfers that are about to end may do so, the others are cancelled; what has come stays resumable, the witness
+//!   hears `interrupted`.
 
 mod backoff;
+mod certifier;
 mod connector;
+mod drain;
 mod hosts;
 mod janitor;
 mod leaser;
+mod limits;
 mod outbox;
+mod peers;
 mod replicas;
 mod reporter;
 #[cfg(test)]
@@ -29,28 +34,39 @@ mod transfer;
 mod watcher;
 
 use std::{
+    io,
+    net::{SocketAddr, TcpListener},
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use camino::Utf8PathBuf;
-use tokio::sync::Semaphore;
+use jiff::tz::TimeZone;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
 use zfs_sync_api::{
     client::{Client, ClientError},
     codes::ErrorCode,
-    v1::agent::Hello,
+    v1::{agent::Hello, certificate::TransferListener},
 };
 use zfs_sync_core::{ids::SystemId, time::Clock};
-use zfs_sync_zfs::{features::Features, runner::Runner};
+use zfs_sync_zfs::{
+    features::Features,
+    runner::{Runner, SharedReads},
+};
 
 pub use self::connector::{ConnectError, Connector, SshConnector, SshOptions};
-use self::{backoff::Backoff, outbox::Outbox, replicas::Replicas, reporter::ReporterHandle};
+use self::{
+    backoff::Backoff, limits::Limits, outbox::Outbox, peers::Peers, replicas::Replicas,
+    reporter::ReporterHandle,
+};
 use crate::{
     engine::{BootClock, SystemBootClock},
     identity::{DataDirLock, IdentityError},
     ledger::{Ledger, LedgerError},
     sanoid,
+    tls::{Credentials, TlsOptions, Transport, connect::Connections, serve::Serving},
 };
 
 /// How long the last results may take to reach the witness when the agent stops; they are in the ledger anyway.
@@ -77,8 +93,14 @@ pub struct Options {
     pub poll_interval: Duration,
     /// Transfers at a time.
     pub max_transfers: u32,
+    /// How long a transfer that is nearly done may go on when the agent is stopped; all others are cancelled at once.
+    pub drain: Duration,
+    /// Bytes that may wait in this process, for each transfer, while its receiver is busy; 0: none.
+    pub buffer: usize,
     /// Where to read what sanoid keeps; `None`: nowhere, as for a host that is not this machine.
     pub sanoid: Option<sanoid::Files>,
+    /// How it reaches other agents over TLS, and is reached.
+    pub tls: TlsOptions,
 }
 
 impl Options {
@@ -86,8 +108,11 @@ impl Options {
     pub const REPORT_INTERVAL: Duration = Duration::from_secs(10);
     /// One second between looks, so that a snapshot is reported within a second without any events.
     pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
-    /// Two transfers: one may wait for its disks while the other uses the network.
-    pub const MAX_TRANSFERS: u32 = 2;
+    /// Eight transfers: most are small, and wait for disks, transaction groups and the network of two hosts rather than for a core. They share
+    /// listings and connections; a few more would add nothing, and one pool has to write for all of them.
+    pub const MAX_TRANSFERS: u32 = 8;
+    /// Ten seconds, far below the 90 that service managers wait before they kill.
+    pub const DRAIN: Duration = Duration::from_secs(10);
 }
 
 /// Why an agent can not start.
@@ -97,6 +122,15 @@ pub enum StartError {
     /// The data directory is in use or can not be used.
     #[error("could not take the data directory")]
     DataDir(#[from] IdentityError),
+    /// It can not listen for other agents.
+    #[error("could not listen at {address}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The ledger can not be opened.
     #[error("could not open the ledger")]
     Ledger(#[from] LedgerError),
@@ -107,6 +141,10 @@ impl StartError {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::DataDir(error) => error.code(),
+            Self::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
+                ErrorCode::AddressInUse
+            }
+            Self::Listen { .. } => ErrorCode::ConfigInvalid,
             Self::Ledger(_) => ErrorCode::LedgerInvalid,
         }
     }
@@ -121,13 +159,25 @@ struct Shared {
     /// Known before the first loop starts.
     local_features: OnceLock<Features>,
     connector: Arc<dyn Connector>,
+    peers: Peers,
     clock: Arc<dyn Clock>,
     /// Leases are counted on it.
     boot_clock: Arc<dyn BootClock>,
     report_interval: Duration,
     poll_interval: Duration,
     sanoid: Option<sanoid::Files>,
+    drain: Duration,
+    buffer: usize,
+    limits: Limits,
     ledger: Arc<Ledger>,
+    data_dir: Utf8PathBuf,
+    /// This system's certificate, once it has one.
+    credentials: watch::Sender<Option<Arc<Credentials>>>,
+    /// How it reaches others.
+    transport: Transport,
+    connections: Arc<Connections>,
+    /// What hello says of this listener.
+    listener: Option<TransferListener>,
     /// Free places for transfers.
     places: Arc<Semaphore>,
     replicas: Replicas,
@@ -147,6 +197,7 @@ pub struct Agent;
 pub struct AgentHandle {
     shared: Arc<Shared>,
     tasks: TaskTracker,
+    address: Option<SocketAddr>,
 }
 
 impl AgentHandle {
@@ -154,6 +205,11 @@ impl AgentHandle {
     pub async fn wait(&self) {
         self.tasks.close();
         self.tasks.wait().await;
+    }
+
+    /// Where it listens for other agents.
+    pub const fn transfer_address(&self) -> Option<SocketAddr> {
+        self.address
     }
 
     /// Something happened on this host (a zed hook says so): look at it now.
@@ -183,22 +239,47 @@ impl Agent {
             report_interval,
             poll_interval,
             max_transfers,
+            drain,
+            buffer,
             sanoid,
+            tls,
         } = options;
         let lock = DataDirLock::acquire(&data_dir)?;
         let ledger = Ledger::open(&data_dir)?.ledger;
+        let credentials = watch::Sender::new(None);
+        let listening = tls.listen.map(bind).transpose()?;
+        let listener = listening.as_ref().map(|(_, address)| TransferListener {
+            host: tls.host.as_ref().map(ToString::to_string),
+            port: address.port(),
+            instance: Uuid::new_v4(),
+        });
+        let serving = listener.as_ref().map(|listener| {
+            let (local, clock) = (Arc::clone(&local), Arc::clone(&clock));
+            Arc::new(Serving::new(system_id, listener.instance, local, clock, credentials.subscribe()))
+        });
+        let connections = Connections::new(Arc::clone(&clock), credentials.subscribe());
         let shared = Arc::new(Shared {
             client,
             system_id,
-            local,
+            // Many transfers at a time read this host again and again.
+            local: Arc::new(SharedReads::new(local)),
             local_features: OnceLock::new(),
             connector,
+            peers: Peers::default(),
             clock,
             boot_clock,
             report_interval,
             poll_interval,
             sanoid,
+            drain,
+            buffer,
+            limits: Limits::new(TimeZone::system()),
             ledger: Arc::new(ledger),
+            data_dir,
+            credentials,
+            transport: tls.transport,
+            connections: Arc::new(connections),
+            listener,
             places: Arc::new(Semaphore::new(max_transfers.max(1) as usize)),
             replicas: Replicas::default(),
             reporter: ReporterHandle::default(),
@@ -207,9 +288,26 @@ impl Agent {
             shutdown,
         });
         let tasks = TaskTracker::new();
+        let address = listening.as_ref().map(|(_, address)| *address);
+        if let (Some((listener, _)), Some(serving)) = (listening, serving) {
+            let at = address.expect("it listens");
+            let listener = tokio::net::TcpListener::from_std(listener)
+                .map_err(|source| StartError::Listen { address: at, source })?;
+            tasks.spawn(serving.listen(listener, shared.shutdown.clone()));
+        }
         tasks.spawn(run(Arc::clone(&shared), tasks.clone(), lock));
-        Ok(AgentHandle { shared, tasks })
+        Ok(AgentHandle { shared, tasks, address })
     }
+}
+
+/// Port 0 becomes a real one here.
+fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let bound = TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    });
+    bound.map_err(|source| StartError::Listen { address, source })
 }
 
 async fn run(shared: Arc<Shared>, tasks: TaskTracker, lock: DataDirLock) {
@@ -219,6 +317,7 @@ async fn run(shared: Arc<Shared>, tasks: TaskTracker, lock: DataDirLock) {
         let leasing = tasks.spawn(leaser::run(Arc::clone(&shared)));
         tasks.spawn(janitor::run(Arc::clone(&shared)));
         tasks.spawn(outbox::run(Arc::clone(&shared)));
+        tasks.spawn(certifier::run(Arc::clone(&shared)));
         shared.shutdown.cancelled().await;
         // First who starts transfers, then the transfers.
         if let Err(error) = leasing.await {
@@ -237,6 +336,8 @@ async fn run(shared: Arc<Shared>, tasks: TaskTracker, lock: DataDirLock) {
 async fn begin(shared: &Shared) -> Option<Features> {
     let features = shared.unless_shutdown(probe(shared)).await?;
     let features = shared.local_features.get_or_init(|| features).clone();
+    // Before hello: where a certificate is missing, leases that need one can not be planned.
+    shared.unless_shutdown(certifier::begin(shared)).await?;
     shared.unless_shutdown(say_hello(shared, Some(&features))).await?;
     shared.unless_shutdown(janitor::recover(shared)).await?;
     Some(features)
@@ -286,6 +387,7 @@ fn hello(shared: &Shared, features: Option<&Features>) -> Hello {
         os: std::env::consts::OS.to_owned(),
         report_interval_ms: u64::try_from(shared.report_interval.as_millis()).unwrap_or(u64::MAX),
         clock_ms: shared.clock.now().as_millisecond(),
+        listener: shared.listener.clone(),
     }
 }
 

@@ -11,6 +11,7 @@ use camino::Utf8Path;
 use tokio_util::sync::CancellationToken;
 use zfs_sync_api::v1::agent::{LeasedTransfer, Peer, TransferOutcome, TransferResult};
 use zfs_sync_core::{
+    flow::{FlowSettings, SharedLimit},
     guid::Guid,
     ids::{SystemId, TransferId},
     inventory::{Dataset, DatasetKind},
@@ -89,7 +90,10 @@ impl World {
             report_interval: Duration::from_millis(500),
             poll_interval: Duration::from_millis(100),
             max_transfers: 2,
+            drain: Duration::ZERO,
+            buffer: 0,
             sanoid: None,
+            tls: TlsOptions::default(),
         }
     }
 
@@ -161,8 +165,13 @@ impl World {
     }
 
     async fn lease(&self, number: u128, generation: u64) -> LeasedTransfer {
-        let peer =
-            Peer { hostname: "nas1".into(), ssh_hostname: "nas1".into(), ssh_user: None, ssh_port: 22 };
+        let peer = Peer {
+            hostname: "nas1".into(),
+            ssh_hostname: Some("nas1".into()),
+            ssh_user: None,
+            ssh_port: 22,
+            tls: None,
+        };
         LeasedTransfer {
             id: id(number),
             generation,
@@ -170,6 +179,8 @@ impl World {
             step: self.step().await,
             peer: Some(peer),
             push: false,
+            flow: FlowSettings::default(),
+            ticket: None,
         }
     }
 
@@ -273,8 +284,13 @@ async fn a_result_does_not_overtake_the_report_of_what_it_did_when_another_one_i
     let (agent, shutdown) = ended_and_not_yet_reported(&world).await;
     let other = world.lease(2, 1).await;
     world.witness.change(|seen| drop(seen.given.insert(other.id, other.clone())));
-    let result =
-        TransferResult { generation: 1, outcome: TransferOutcome::Cancelled, bytes: 0, resumed_from: None };
+    let result = TransferResult {
+        generation: 1,
+        outcome: TransferOutcome::Cancelled,
+        bytes: 0,
+        resumed_from: None,
+        transport: None,
+    };
     agent.shared.ledger.begin(&other).unwrap();
     agent.shared.ledger.finish(other.id, 1, Settled::Clean, Some(result)).unwrap();
     agent.shared.outbox.wake();
@@ -476,6 +492,61 @@ async fn holds_of_a_killed_agent_go_at_the_next_start_when_nothing_waits_for_the
     assert!(!world.source_is_held().await);
     stop(&agent, &shutdown).await;
     assert_eq!(world.ledger().len(), 0);
+}
+
+/// A lease under a limit, by whoever owns it.
+fn limited(lease: LeasedTransfer, limit: &str) -> LeasedTransfer {
+    let limits = vec![SharedLimit { of: "group:media".to_owned(), limit: limit.parse().unwrap() }];
+    LeasedTransfer { flow: FlowSettings { limits, ..FlowSettings::default() }, ..lease }
+}
+
+#[tokio::test]
+async fn a_limit_holds_and_is_lifted_while_the_transfer_runs() {
+    let world = World::new().await;
+    let (agent, shutdown) = world.start();
+    // Eight megabytes would take more than two hours.
+    let lease = limited(world.lease(1, 1).await, "1KiB/s");
+    let lifted = limited(lease.clone(), "unlimited").flow.limits;
+    world.witness.change(|seen| seen.leases.push_back(lease));
+    let told = |seen: &Seen, limit| {
+        seen.progress.iter().any(|told| told.stage == "sending" && told.flow.as_ref().unwrap().limit == limit)
+    };
+    world.witness.until(|seen| told(seen, Some(1024))).await;
+    world.witness.look(|seen| {
+        assert!(seen.progress.iter().all(|told| told.bytes < 1_000_000), "{:?}", seen.progress);
+    });
+    world.witness.change(|seen| seen.limits = Some(lifted));
+    world.witness.until(|seen| !seen.results.is_empty()).await;
+    world.witness.look(|seen| assert_eq!(seen.results[0].1.outcome, TransferOutcome::Succeeded));
+    stop(&agent, &shutdown).await;
+}
+
+#[tokio::test]
+async fn a_transfer_that_is_nearly_done_ends_by_itself_when_the_agent_is_stopped() {
+    let world = World::new().await;
+    let shutdown = CancellationToken::new();
+    let options = Options { drain: Duration::from_secs(15), ..world.options() };
+    let agent = Agent::start(options, shutdown.clone()).unwrap();
+    // Four seconds: enough to be seen under way, and less than the agent may take.
+    let lease = limited(world.lease(1, 1).await, "2MiB/s");
+    world.witness.change(|seen| seen.leases.push_back(lease));
+    world.witness.until(|seen| seen.progress.iter().any(|told| told.rate > 0 && told.total.is_some())).await;
+    stop(&agent, &shutdown).await;
+    world.witness.look(|seen| assert_eq!(seen.results[0].1.outcome, TransferOutcome::Succeeded));
+    assert_eq!(world.ledger().len(), 0);
+}
+
+#[tokio::test]
+async fn a_transfer_that_has_long_to_go_is_cancelled_at_once_when_the_agent_is_stopped() {
+    let world = World::new().await;
+    let shutdown = CancellationToken::new();
+    let options = Options { drain: Duration::from_hours(1), ..world.options() };
+    let agent = Agent::start(options, shutdown.clone()).unwrap();
+    let lease = limited(world.lease(1, 1).await, "1KiB/s");
+    world.witness.change(|seen| seen.leases.push_back(lease));
+    world.witness.until(|seen| seen.progress.iter().any(|told| told.rate > 0 && told.total.is_some())).await;
+    stop(&agent, &shutdown).await;
+    world.witness.look(|seen| assert_eq!(seen.results[0].1.outcome, TransferOutcome::Interrupted));
 }
 
 #[tokio::test]

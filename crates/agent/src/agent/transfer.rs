@@ -1,7 +1,6 @@
 //! One leased transfer, from the lease to its result.
 
 use std::{
-    collections::VecDeque,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -13,12 +12,16 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use zfs_sync_api::{
     codes::ErrorCode,
-    v1::agent::{LeasedTransfer, ProgressReport, TransferOutcome, TransferResult},
+    v1::{
+        agent::{LeasedTransfer, ProgressReport, TransferOutcome, TransferResult},
+        certificate::TransportUsed,
+    },
 };
-use zfs_sync_core::{name::DatasetName, plan::Action};
+use zfs_sync_core::{flow::FlowReport, name::DatasetName, plan::Action};
+use zfs_sync_zfs::pipeline::{Flow, Flowing, Limiter};
 
 use super::{
-    Shared,
+    Shared, drain,
     hosts::{Hosts, failed},
     log_witness_error,
     watcher::{LedgerWatcher, Progress},
@@ -33,9 +36,6 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// And at least this often, which renews the lease; three times within a shorter one.
 const RENEW_EVERY: Duration = Duration::from_secs(4);
-
-/// The rate is that of the last ten seconds.
-const RATE_WINDOW: Duration = Duration::from_secs(10);
 
 /// How long a result waits for the report of what it changed. The witness then plans from the new state at once; without
 /// it, it would plan the same step again, which does nothing twice.
@@ -65,7 +65,8 @@ pub(super) async fn accept(shared: &Arc<Shared>, leased: LeasedTransfer) {
         Err(error) => {
             tracing::error!(transfer.id = %id, error = %error, "did not start transfer {id}: {error}");
             let outcome = failed(ErrorCode::LedgerInvalid.code(), error.to_string(), true);
-            let result = TransferResult { generation, outcome, bytes: 0, resumed_from: None };
+            let result =
+                TransferResult { generation, outcome, bytes: 0, resumed_from: None, transport: None };
             // The ledger can not keep it. When this is not heard, the lease ends by itself.
             let told = shared.unless_shutdown(shared.client.report_result(id, &result)).await;
             if let Some(Err(error)) = told {
@@ -78,7 +79,7 @@ pub(super) async fn accept(shared: &Arc<Shared>, leased: LeasedTransfer) {
         shared.transfers.spawn(run(Arc::clone(shared), leased, place));
     } else {
         let outcome = failed(ErrorCode::Busy.code(), "this agent has no free place".to_owned(), true);
-        finish(shared, &leased, not_begun(outcome), None).await;
+        finish(shared, &leased, not_begun(outcome), None, None).await;
         shared.outbox.wake();
     }
 }
@@ -86,7 +87,13 @@ pub(super) async fn accept(shared: &Arc<Shared>, leased: LeasedTransfer) {
 async fn run(shared: Arc<Shared>, leased: LeasedTransfer, place: OwnedSemaphorePermit) {
     let id = leased.id;
     tracing::info!(transfer.id = %id, "transfer {id} into {} begins", leased.step.target);
-    let watcher = LedgerWatcher::new(id, Arc::clone(&shared.ledger));
+    let flow = Flow {
+        limits: shared.limits.of(&leased.flow.limits, shared.clock.now()),
+        compression: leased.flow.compression,
+        buffer: shared.buffer,
+        ..Flow::default()
+    };
+    let watcher = LedgerWatcher::new(id, Arc::clone(&shared.ledger), flow);
     let (cancel, done, stop) = (CancellationToken::new(), CancellationToken::new(), OnceLock::new());
     let stop_for = |why: Stop| {
         // The first reason stands: what was asked for is not an interruption because the agent stops as well.
@@ -101,7 +108,10 @@ async fn run(shared: Arc<Shared>, leased: LeasedTransfer, place: OwnedSemaphoreP
     };
     let shutdown = async {
         tokio::select! {
-            () = shared.shutdown.cancelled() => stop_for(Stop::Shutdown),
+            () = shared.shutdown.cancelled() => tokio::select! {
+                () = drain::in_reach(&watcher, shared.drain) => stop_for(Stop::Shutdown),
+                () = done.cancelled() => {}
+            },
             () = done.cancelled() => {}
         }
     };
@@ -115,7 +125,7 @@ async fn run(shared: Arc<Shared>, leased: LeasedTransfer, place: OwnedSemaphoreP
     let stop = stop.get().copied();
     // Not even the wake of another transfer lets it overtake the report of what it did.
     let kept_back = shared.outbox.keep_back(id, leased.generation);
-    finish(&shared, &leased, execution, stop).await;
+    finish(&shared, &leased, execution, stop, watcher.transport()).await;
     drop(place);
 
     shared.reporter.mark(local_datasets(&leased));
@@ -131,20 +141,29 @@ async fn execute(
     cancel: &CancellationToken,
     fence: &Fence,
 ) -> Execution {
-    let LeasedTransfer { id, step, peer, push, .. } = leased;
+    let LeasedTransfer { id, step, peer, push, ticket, .. } = leased;
     let _claim = match shared.replicas.claim_for(step, *id).await {
         Ok(claim) => claim,
         Err(busy) => return not_begun(failed(ErrorCode::Busy.code(), busy.to_string(), true)),
     };
     // Nothing is held yet, so here it may stop anywhere.
     let connected = tokio::select! {
-        connected = Hosts::connect(shared, step, peer.as_ref(), *push) => connected,
+        connected = Hosts::connect(shared, step, peer.as_ref(), ticket.as_ref(), *push) => connected,
         () = cancel.cancelled() => Err(TransferOutcome::Cancelled),
     };
-    match connected {
-        Ok(hosts) => engine::execute(step, &hosts.sides(), watcher, cancel, Some(fence)).await,
+    let execution = match connected {
+        Ok(hosts) => {
+            if let Some(transport) = hosts.transport() {
+                watcher.reached(transport);
+            }
+            engine::execute(step, &hosts.sides(), watcher, cancel, Some(fence)).await
+        }
         Err(outcome) => not_begun(outcome),
+    };
+    if let (Some(peer), TransferOutcome::Failed { .. }) = (peer, &execution.outcome) {
+        shared.peers.forget(&peer.hostname);
     }
+    execution
 }
 
 const fn not_begun(outcome: TransferOutcome) -> Execution {
@@ -152,7 +171,13 @@ const fn not_begun(outcome: TransferOutcome) -> Execution {
 }
 
 /// Writes down how it ended. From here on a crash loses nothing.
-async fn finish(shared: &Shared, leased: &LeasedTransfer, execution: Execution, stop: Option<Stop>) {
+async fn finish(
+    shared: &Shared,
+    leased: &LeasedTransfer,
+    execution: Execution,
+    stop: Option<Stop>,
+    transport: Option<TransportUsed>,
+) {
     let Execution { outcome, bytes, resumed_from, settled } = execution;
     let (id, generation) = (leased.id, leased.generation);
     let outcome = match (outcome, stop) {
@@ -166,7 +191,8 @@ async fn finish(shared: &Shared, leased: &LeasedTransfer, execution: Execution, 
         }
         other => tracing::info!(transfer.id = %id, bytes, outcome = ?other, "transfer {id} ended"),
     }
-    let result = outcome.map(|outcome| TransferResult { generation, outcome, bytes, resumed_from });
+    let result =
+        outcome.map(|outcome| TransferResult { generation, outcome, bytes, resumed_from, transport });
     let written = shared
         .ledger(move |ledger| {
             // From here on one entry is enough: whoever looks after it looks after everything its replica has left.
@@ -208,15 +234,15 @@ async fn tell(
     let renew = (Duration::from_millis(leased.lease_ms) / 3).min(RENEW_EVERY);
     let mut ticks = interval(TELL_EVERY.min(renew.max(Duration::from_millis(50))));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut rate = Rate::default();
     let mut told: Option<(Instant, u64, Stage)> = None;
-    let mut silent = false;
+    let (mut silent, mut transport_told) = (false, false);
     loop {
         ticks.tick().await;
         let Progress { stage, total, resumed_from } = watcher.progress();
-        let bytes = watcher.counter().bytes();
+        shared.limits.follow(shared.clock.now());
+        let bytes = watcher.sent();
         let now = Instant::now();
-        let rate = rate.of(now, bytes);
+        let flowing = watcher.look();
         let news =
             told.is_none_or(|(at, before, then)| before != bytes || then != stage || now - at >= renew);
         if !news {
@@ -226,9 +252,11 @@ async fn tell(
             generation: leased.generation,
             bytes,
             total,
-            rate,
+            rate: flowing.rate,
             stage: stage.as_str().to_owned(),
             resumed_from,
+            flow: Some(report(watcher, stage, &flowing, total)),
+            transport: watcher.transport().filter(|_| !transport_told),
         };
         let asked = fence.now();
         match shared.client.report_progress(leased.id, &report).await {
@@ -236,6 +264,10 @@ async fn tell(
                 fence.renewed(asked);
                 silent = false;
                 told = Some((now, bytes, stage));
+                if let Some(limits) = &answer.limits {
+                    shared.limits.learn(limits, shared.clock.now());
+                }
+                transport_told |= report.transport.is_some();
                 if answer.cancel {
                     stop_for(Stop::Asked);
                 }
@@ -257,35 +289,19 @@ async fn tell(
     }
 }
 
-/// Bytes a second over the last while.
-#[derive(Debug, Default)]
-struct Rate(VecDeque<(Instant, u64)>);
-
-impl Rate {
-    fn of(&mut self, now: Instant, bytes: u64) -> u64 {
-        self.0.push_back((now, bytes));
-        // The newest sample older than the window stays: it is where the window begins.
-        while self.0.get(1).is_some_and(|(at, _)| now - *at >= RATE_WINDOW) {
-            self.0.pop_front();
-        }
-        let Some((since, before)) = self.0.front() else { return 0 };
-        let millis = u64::try_from((now - *since).as_millis()).unwrap_or(u64::MAX);
-        bytes.saturating_sub(*before).saturating_mul(1000).checked_div(millis).unwrap_or(0)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_rate_is_that_of_the_last_ten_seconds() {
-        let start = Instant::now();
-        let at = |second: u64| start + Duration::from_secs(second);
-        let mut rate = Rate::default();
-        assert_eq!(rate.of(at(0), 0), 0);
-        assert_eq!(rate.of(at(1), 1000), 1000);
-        assert_eq!(rate.of(at(11), 1000), 0, "nothing came for ten seconds");
-        assert_eq!(rate.of(at(12), 2000), 90);
+/// What people are told of how it flows.
+fn report(watcher: &LedgerWatcher, stage: Stage, flowing: &Flowing, total: Option<u64>) -> FlowReport {
+    let counter = watcher.counter();
+    let sends = stage == Stage::Sending;
+    let bottleneck = flowing.bottleneck.filter(|_| sends);
+    let packed = counter.packed();
+    FlowReport {
+        wire_bytes: packed.is_some().then(|| counter.wire_bytes()),
+        seconds_left: flowing.left(counter.bytes(), total).filter(|_| sends).map(|left| left.as_secs()),
+        waits_for: bottleneck.map(|(what, _)| what.as_str().to_owned()),
+        waits_percent: bottleneck.map(|(_, percent)| percent),
+        idle_seconds: if sends { flowing.idle.as_secs() } else { 0 },
+        compression: packed.map(|packed| packed.to_string()),
+        limit: watcher.flow().limits.iter().filter_map(Limiter::rate).min(),
     }
 }

@@ -1,10 +1,14 @@
 //! Follows an execution for the witness and for the ledger.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Instant,
+};
 
 use async_trait::async_trait;
+use zfs_sync_api::v1::certificate::TransportUsed;
 use zfs_sync_core::ids::TransferId;
-use zfs_sync_zfs::pipeline::ProgressCounter;
+use zfs_sync_zfs::pipeline::{Flow, Flowing, Meter, ProgressCounter};
 
 use crate::{
     engine::{HoldNote, RecordError, Stage, Watcher},
@@ -24,18 +28,44 @@ pub(super) struct Progress {
 pub(super) struct LedgerWatcher {
     transfer: TransferId,
     ledger: Arc<Ledger>,
+    flow: Flow,
     counter: ProgressCounter,
+    meter: Mutex<Meter>,
     progress: Mutex<Progress>,
+    transport: OnceLock<TransportUsed>,
 }
 
 impl LedgerWatcher {
-    pub(super) fn new(transfer: TransferId, ledger: Arc<Ledger>) -> Self {
+    pub(super) fn new(transfer: TransferId, ledger: Arc<Ledger>, flow: Flow) -> Self {
         let progress = Mutex::new(Progress { stage: Stage::Preparing, total: None, resumed_from: None });
-        Self { transfer, ledger, counter: ProgressCounter::new(), progress }
+        let (counter, meter, transport) = (ProgressCounter::new(), Mutex::default(), OnceLock::new());
+        Self { transfer, ledger, flow, counter, meter, progress, transport }
+    }
+
+    /// Bytes of the stream so far.
+    pub(super) fn sent(&self) -> u64 {
+        self.counter.bytes()
+    }
+
+    /// How the stream flows.
+    pub(super) fn look(&self) -> Flowing {
+        // Numbers for people: what a holder that panicked has left does no harm.
+        let mut meter = self.meter.lock().unwrap_or_else(PoisonError::into_inner);
+        meter.look(Instant::now(), &self.counter)
     }
 
     pub(super) fn progress(&self) -> Progress {
         *self.progress.lock().expect("no holder of this lock panics")
+    }
+
+    /// The other side is reached so.
+    pub(super) fn reached(&self, transport: TransportUsed) {
+        let _already = self.transport.set(transport);
+    }
+
+    /// How the other side is reached, once that is known.
+    pub(super) fn transport(&self) -> Option<TransportUsed> {
+        self.transport.get().cloned()
     }
 
     fn change(&self, change: impl FnOnce(&mut Progress)) {
@@ -49,7 +79,15 @@ impl Watcher for LedgerWatcher {
         &self.counter
     }
 
+    fn flow(&self) -> Flow {
+        self.flow.clone()
+    }
+
     fn stage(&self, stage: Stage) {
+        if stage == Stage::Sending {
+            // What was before is no part of how it flows.
+            *self.meter.lock().unwrap_or_else(PoisonError::into_inner) = Meter::new();
+        }
         self.change(|progress| progress.stage = stage);
     }
 

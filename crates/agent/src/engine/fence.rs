@@ -64,6 +64,11 @@ impl Fence {
         self.renewed.send_modify(|renewed| *renewed = (*renewed).max(Some(asked)));
     }
 
+    /// True when at this time, as [`Self::now`] told it, the lease was certain to last: for whoever watches from outside.
+    pub fn was_open(&self, at: Duration) -> bool {
+        self.renewed.borrow().is_some_and(|asked| at.saturating_sub(asked) < self.lease)
+    }
+
     /// Fails when something else may have become of the transfer. Waits for the first renewal, at most as long as a lease lasts.
     pub(super) async fn check(&self) -> Result<(), Failure> {
         let mut renewed = self.renewed.subscribe();

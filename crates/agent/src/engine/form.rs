@@ -149,9 +149,7 @@ pub(super) fn later(
         let detail = "the source is encrypted and its replica is not: it was begun in the clear, and takes no raw stream";
         return Err(Failure::new(ErrorCode::EncryptionMismatch, detail));
     }
-    let Some(pinned) = target.pinned else {
-        return Ok(unknown(raw, source, target, source_record_size));
-    };
+    let Some(pinned) = target.pinned else { return Ok(unknown(raw, source, target, source_record_size)) };
     let mut cautions = Vec::new();
     match pinned {
         StreamForm::Raw if !raw => {

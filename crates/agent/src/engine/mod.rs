@@ -28,6 +28,7 @@ mod rehold;
 mod removal;
 mod rename;
 mod roll_back;
+mod room;
 mod route;
 mod send;
 mod settle;
@@ -38,6 +39,7 @@ mod view;
 mod written;
 
 use std::{
+    collections::BTreeSet,
     fmt,
     sync::{Mutex, PoisonError},
 };
@@ -51,7 +53,11 @@ use zfs_sync_core::{
     plan::{Action, Protection, Step, Warning},
 };
 use zfs_sync_zfs::{
-    command::Command, error::Error, features::Features, pipeline::ProgressCounter, runner::Runner,
+    command::Command,
+    error::Error,
+    features::Features,
+    pipeline::{Flow, ProgressCounter},
+    runner::Runner,
 };
 
 #[cfg(test)]
@@ -140,6 +146,11 @@ pub struct RecordError(pub String);
 pub trait Watcher: Send + Sync + fmt::Debug {
     /// Counts the stream's bytes; whoever shows progress reads it whenever it likes.
     fn counter(&self) -> &ProgressCounter;
+
+    /// How the stream is to flow: limits, buffer, compression. Asked once, when it begins; limits may change later.
+    fn flow(&self) -> Flow {
+        Flow::default()
+    }
 
     /// A stage begins.
     fn stage(&self, stage: Stage);
@@ -278,6 +289,13 @@ impl<'a> Run<'a> {
         let own = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
         notes.extend(own.iter().filter(|note| note.tag == tag).cloned());
         notes
+    }
+
+    /// Source snapshots that this execution itself has held with this tag, or may have.
+    fn held_by_us(&self, tag: &str) -> BTreeSet<Guid> {
+        let own = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_source = own.iter().filter(|note| note.side == Side::Source && note.tag == tag);
+        of_source.map(|note| note.guid).collect()
     }
 
     /// To be asked right before every command that takes something away.

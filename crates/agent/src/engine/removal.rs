@@ -3,6 +3,11 @@
 //! Everything is looked at before anything is done: one snapshot that is held, cloned from, renamed or in another dataset, and
 //! nothing is destroyed at all. Then each is looked at once more in the moment before it goes, by GUID *and* name ([`Doomed`]).
 //!
+//! `zfs destroy` takes a name. Between the last look and the command, the time of one process start on the host itself, somebody would have to
+//! destroy the snapshot and make another one under its very name. Renaming it first to a name that only we use was weighed and left
+//! out: the renaming goes by name as well, so that it might take a stranger's snapshot, needs two more commands for each
+//! snapshot, and leaves strange names behind where a process dies in between.
+//!
 //! # Holds
 //!
 //! A hold stops it, whoever placed it, with one exception: our own hold on the incremental base of this same replica. Where a
@@ -170,7 +175,7 @@ pub(super) async fn hold_instead(
     stays: &Snapshot,
     checked: &Checked<'_>,
 ) -> Result<(), Failure> {
-    match hold(run, Side::Target, dataset, stays, &OwnTag::base(&run.protection)).await {
+    match hold(run, Side::Target, dataset, &[stays], &OwnTag::base(&run.protection)).await {
         Ok(()) => Ok(()),
         Err(protecting) if checked.releases.is_empty() => {
             run.warn_failure(protecting.into());

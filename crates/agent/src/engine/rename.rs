@@ -70,7 +70,8 @@ async fn execute(run: &Run<'_>, rename: Rename<'_>) -> Result<(), Failure> {
     } else {
         check_nothing_below(run, from).await?;
     }
-    run.check_cancelled()?;
+    // Nothing is destroyed, and yet whoever was told meanwhile that this transfer is over must not find the dataset gone from its place.
+    run.check_may_destroy().await?;
     match run.run(Side::Target, Command::Rename { from: from.clone(), to: to.clone() }).await {
         Ok(()) => {}
         Err(error) if matches!(error.kind, Kind::AlreadyExists | Kind::NotFound) => {

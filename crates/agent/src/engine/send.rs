@@ -1,11 +1,9 @@
 //! Send and receive, up to one snapshot.
 
-use std::time::Duration;
-
 use zfs_sync_api::{codes::ErrorCode, v1::agent::TransferOutcome};
 use zfs_sync_core::{
     guid::Guid,
-    inventory::{Dataset, PartialReceive},
+    inventory::{Dataset, PartialReceive, Snapshot},
     name::DatasetName,
     plan::{Base, Point, Send, Warning},
     size::ByteCount,
@@ -16,7 +14,7 @@ use zfs_sync_zfs::{
     error::Kind,
     features::Ability,
     parse,
-    pipeline::{PipelineError, StageName, Transfer, transfer},
+    pipeline::{Packed, PipelineError, StageName, Transfer, transfer},
 };
 
 use super::{
@@ -26,14 +24,14 @@ use super::{
     failure::{Failure, in_words},
     form::Caution,
     newborn::inspect,
+    room,
     route::{Route, check_token, choose, is_of_source},
     settle::{Protecting, bookmark, hold, tidy_up},
     view::View,
 };
 
-/// How long nothing may move. Longer than any pause of a healthy pair: a sender that walks over unchanged data, or a
-/// receiver that frees much, is silent for minutes. A dead connection is noticed by ssh itself, far earlier.
-const STALL_TIMEOUT: Duration = Duration::from_mins(10);
+/// A stream of at most so many bytes is over before setting up a connection for it would pay.
+const SMALL: u64 = 8 << 20;
 
 /// Everything is in place for a stream.
 struct Stream {
@@ -46,6 +44,8 @@ struct Stream {
     /// The stream's end: what must be on the target afterwards.
     goal: Point,
     resumed_from: Option<u64>,
+    /// At most [`SMALL`] bytes, as far as anybody knows.
+    small: bool,
 }
 
 enum Prepared {
@@ -95,7 +95,8 @@ async fn prepare(run: &Run<'_>, send: &Send) -> Result<Prepared, Failure> {
     let newborn = view.target.as_ref().is_none_or(|target| target.snapshots.is_empty());
     let is_clone = view.target.as_ref().is_some_and(|target| target.properties.origin.is_some());
     let resumable = is_resumable(run.sides);
-    let stream = match route {
+    let mut at_most = None;
+    let mut stream = match route {
         Route::AlreadyThere => return Ok(Prepared::AlreadyThere(Box::new(view))),
         Route::Resume { token, base, to, bytes } => {
             let facts = match facts {
@@ -109,7 +110,7 @@ async fn prepare(run: &Run<'_>, send: &Send) -> Result<Prepared, Failure> {
             protect(run, source, base.as_ref(), &to).await?;
             let receive = ReceiveCommand::further(run.step.target.clone());
             let command = SendCommand::Resume { token, raw: chosen.form.is_raw() };
-            Stream { command, receive, chosen, newborn, goal: to, resumed_from: Some(bytes) }
+            Stream { command, receive, chosen, newborn, goal: to, resumed_from: Some(bytes), small: false }
         }
         Route::Fresh { base, to, discard, origin } => {
             let is_first = base.is_none() || origin.is_some();
@@ -144,13 +145,19 @@ async fn prepare(run: &Run<'_>, send: &Send) -> Result<Prepared, Failure> {
             let first =
                 with_stream.then_some(FirstReceive { kind: run.step.kind, form: chosen.form, properties });
             let receive = ReceiveCommand { dataset: run.step.target.clone(), first, origin, resumable };
-            Stream { command, receive, chosen, newborn, goal: to, resumed_from: None }
+            at_most = bytes_at_most(source, base.as_ref(), &to).filter(|bytes| *bytes <= SMALL);
+            Stream { command, receive, chosen, newborn, goal: to, resumed_from: None, small: false }
         }
     };
     for Caution { code, detail } in &stream.chosen.cautions {
         run.watcher.caution(*code, detail);
     }
-    let total = estimate(run, &stream.command).await;
+    // What is over in a moment needs no estimate, which is a process of its own, and no look for room.
+    let total = if at_most.is_some() { at_most } else { estimate(run, &stream.command).await };
+    if at_most.is_none() {
+        room::check(run, view.target.as_ref(), total).await?;
+    }
+    stream.small = total.is_some_and(|bytes| bytes <= SMALL);
     run.watcher.expect(total, stream.resumed_from);
     Ok(Prepared::Ready(Box::new(stream)))
 }
@@ -160,9 +167,8 @@ async fn prepare(run: &Run<'_>, send: &Send) -> Result<Prepared, Failure> {
 async fn protect(run: &Run<'_>, source: &Dataset, base: Option<&Base>, to: &Point) -> Result<(), Failure> {
     let tag = OwnTag::step(&run.protection);
     let ends = base.map(Base::point).into_iter().chain([to]);
-    for snapshot in ends.filter_map(|point| source.snapshot(point.guid)) {
-        hold(run, Side::Source, source, snapshot, &tag).await?;
-    }
+    let held: Vec<_> = ends.filter_map(|point| source.snapshot(point.guid)).collect();
+    hold(run, Side::Source, source, &held, &tag).await?;
     let Some(snapshot) = source.snapshot(to.guid) else { return Ok(()) };
     let label = run.protection.bookmark(to.guid);
     if source.bookmarks.iter().any(|bookmark| bookmark.label == label) {
@@ -184,6 +190,7 @@ async fn protect(run: &Run<'_>, source: &Dataset, base: Option<&Base>, to: &Poin
 pub(super) async fn discard_partial(run: &Run<'_>, partial: &PartialReceive) -> Result<(), Failure> {
     let target = &run.step.target;
     let PartialReceive { to_name, bytes, .. } = partial;
+    run.check_may_destroy().await?;
     match run.run(Side::Target, Command::AbortReceive { dataset: target.clone() }).await {
         Ok(()) => {
             let lost = ByteCount(*bytes);
@@ -207,10 +214,25 @@ async fn create_parents(run: &Run<'_>, parents: &[DatasetName]) -> Result<(), Fa
         match run.run(Side::Target, Command::CreatePlaceholder { dataset: dataset.clone() }).await {
             Ok(()) => {}
             Err(error) if error.kind == Kind::AlreadyExists => {}
+            // Without `canmount` or `readonly` it is not created at all. It holds no data: what must be read-only is received below it.
+            Err(error) if error.kind == Kind::Permission => create_bare(run, dataset).await?,
             Err(error) => return Err(Failure::command(&format!("create {dataset}"), &error)),
         }
     }
     Ok(())
+}
+
+async fn create_bare(run: &Run<'_>, dataset: &DatasetName) -> Result<(), Failure> {
+    match run.run(Side::Target, Command::CreateBare { dataset: dataset.clone() }).await {
+        Ok(()) => {
+            let (code, host) = (Warning::PermissionPlaceholder, run.sides.target.host());
+            run.watcher
+                .warn(&format!("{code}: {dataset} on {host} has not got canmount=off and readonly=on"));
+            Ok(())
+        }
+        Err(error) if error.kind == Kind::AlreadyExists => Ok(()),
+        Err(error) => Err(Failure::command(&format!("create {dataset}"), &error)),
+    }
 }
 
 fn send_command(
@@ -250,6 +272,19 @@ fn single_command(
     }
 }
 
+/// What the stream can hold at most, from what its snapshots refer to; `None` where that says nothing.
+///
+/// Data that is compressed on the pool travels as it is (`-c`) or, where that is not possible, larger: this decides on nothing but cost.
+fn bytes_at_most(source: &Dataset, base: Option<&Base>, to: &Point) -> Option<u64> {
+    let after = match base {
+        None => return Some(source.snapshot(to.guid)?.referenced),
+        Some(Base::Origin { .. }) => return None,
+        Some(Base::Snapshot(base) | Base::Bookmark(base)) => base.createtxg,
+    };
+    let sent = |snapshot: &&Snapshot| snapshot.createtxg > after && snapshot.createtxg <= to.createtxg;
+    Some(source.snapshots.iter().filter(sent).map(|snapshot| snapshot.referenced).sum())
+}
+
 /// How many bytes the stream will be. Only for people, so no failure of it is one.
 async fn estimate(run: &Run<'_>, command: &SendCommand) -> Option<u64> {
     let output = run.sides.source.run(&Command::Estimate(command.clone())).await.ok()?;
@@ -267,10 +302,14 @@ async fn move_data(run: &Run<'_>, send: &Send, stream: &Stream) -> (TransferOutc
             send: &stream.command,
             target: run.sides.target,
             receive: &stream.receive,
-            rate_limit: None,
-            stall_timeout: Some(STALL_TIMEOUT),
+            flow: &run.watcher.flow(),
+            small: stream.small,
         };
-        transfer(work, run.watcher.counter(), run.cancel).await.map_err(Some)
+        let moved = transfer(work, run.watcher.counter(), run.cancel).await.map_err(Some);
+        if let Some(Packed::Not(why)) = run.watcher.counter().packed() {
+            run.watcher.warn(&format!("the stream was not compressed: {why}"));
+        }
+        moved
     };
     run.watcher.stage(Stage::Verifying);
     let view = match View::read(step, run.sides).await {
@@ -296,13 +335,27 @@ async fn move_data(run: &Run<'_>, send: &Send, stream: &Stream) -> (TransferOutc
             Err(Some(error)) if is_token_dead(stream, &error) => {
                 give_up_token(run, &view, stream.goal.guid, &error).await
             }
-            Err(error) => why_not(run, stream, error),
+            Err(error) => {
+                let is_cancelled = error.as_ref().is_none_or(|error| error.stage == StageName::Cancelled);
+                let meanwhile = target_went_on(run, send, &view).filter(|_| !is_cancelled);
+                meanwhile.unwrap_or_else(|| why_not(run, stream, error))
+            }
         };
         failure.into_outcome()
     };
     run.watcher.stage(Stage::Finishing);
     // A stream of several snapshots may have brought some of them, so this comes whatever the outcome.
     (outcome, tidy_up(run, &view).await)
+}
+
+/// The target got a snapshot of its own while the stream was under way. ZFS refuses the stream's end then, in words that mean other
+/// things too; a new plan says what it is.
+fn target_went_on(run: &Run<'_>, send: &Send, view: &View) -> Option<Failure> {
+    let (source, newest) = (view.source.as_ref()?, view.target.as_ref()?.newest()?);
+    let of_source = source.snapshot(newest.guid).is_some()
+        || source.bookmarks.iter().any(|bookmark| bookmark.guid == newest.guid);
+    let own = !of_source && send.target_newest != Some(newest.guid);
+    own.then(|| Failure::stale(format!("{} has @{} by now", run.step.target, newest.label)))
 }
 
 fn goal(run: &Run<'_>, stream: &Stream) -> String {
@@ -318,6 +371,13 @@ fn why_not(run: &Run<'_>, stream: &Stream, error: Option<PipelineError>) -> Fail
             if gone && (continues || stream.receive.origin.is_some() || error.stage == StageName::Send) {
                 // What is sent, what it starts from, the target that has it, and what it was to become a clone of were there a moment ago.
                 return Failure::stale(format!("could not {doing}: {}", in_words(&error.error)));
+            }
+            if error.error.kind == Kind::PartialState && stream.resumed_from.is_some() {
+                // It was to be continued, and is what ZFS calls in the way: somebody else is receiving it just now.
+                let target = &run.step.target;
+                let detail =
+                    format!("another receive into {target} is under way: {}", in_words(&error.error));
+                return Failure::new(ErrorCode::Busy, detail);
             }
             Failure::stream(&doing, &error)
         }

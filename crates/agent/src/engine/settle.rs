@@ -161,6 +161,8 @@ impl<'a> Tidy<'a> {
             let older = target.snapshots.iter().rev().filter(|snapshot| snapshot.guid != newest.guid);
             // Also those for a former source of this replica: nobody sends from there any more.
             let receiver = &self.run.step.receiver;
+            let gone = self.release_base(target, &tag).await?;
+            let older = older.filter(|snapshot| Some(snapshot.guid) != gone);
             self.sweep(Side::Target, target, older, |tag| base_hold_of(receiver, tag)).await?;
         }
         if self.bookmark(newest.guid).await? {
@@ -217,8 +219,58 @@ impl<'a> Tidy<'a> {
         for snapshot in source.snapshots.iter().filter(|snapshot| waiting.contains(&snapshot.guid)) {
             self.hold(Side::Source, source, snapshot, &tag).await?;
         }
-        let others = source.snapshots.iter().rev().filter(|snapshot| !waiting.contains(&snapshot.guid));
+        self.release_noted(waiting, &tag).await?;
+        let done = self.released.clone();
+        let others = source.snapshots.iter().rev();
+        let others = others.filter(|found| !waiting.contains(&found.guid) && !done.contains(&found.guid));
         self.sweep(Side::Source, source, others, |held| (held == tag.as_str()).then(|| tag.clone())).await
+    }
+
+    /// What this execution itself has held is released by one command, without looking first. What that leaves, the sweep finds.
+    async fn release_noted(&mut self, waiting: &BTreeSet<Guid>, tag: &OwnTag) -> Result<(), Unreachable> {
+        let source = self.source;
+        let noted = self.run.held_by_us(tag.as_str());
+        let wanted = |found: &&Snapshot| {
+            found.holds > 0 && noted.contains(&found.guid) && !waiting.contains(&found.guid)
+        };
+        let held: Vec<&Snapshot> = source.snapshots.iter().filter(wanted).collect();
+        if self.release_unseen(Side::Source, source, &held, tag).await? {
+            self.released.extend(held.iter().map(|found| found.guid));
+        }
+        Ok(())
+    }
+
+    /// The hold on the base of this step goes likewise, when it is the only one there. Answers what is free of holds now.
+    async fn release_base(&mut self, target: &Dataset, tag: &OwnTag) -> Result<Option<Guid>, Unreachable> {
+        let base = match &self.run.step.action {
+            Action::Send(send) => send.base.as_ref().map(|base| base.point().guid),
+            _ => None,
+        };
+        let is_newest = |found: &&Snapshot| target.newest().is_some_and(|newest| newest.guid == found.guid);
+        let base = base.and_then(|guid| target.snapshot(guid));
+        let Some(base) = base.filter(|found| found.holds == 1 && !is_newest(found)) else { return Ok(None) };
+        let released = self.release_unseen(Side::Target, target, &[base], tag).await?;
+        Ok(released.then_some(base.guid))
+    }
+
+    /// True when all of them had this hold, and have it no more.
+    async fn release_unseen(
+        &mut self,
+        side: Side,
+        dataset: &Dataset,
+        held: &[&Snapshot],
+        tag: &OwnTag,
+    ) -> Result<bool, Unreachable> {
+        let names: Result<Vec<_>, _> = held.iter().map(|found| name_of(dataset, found)).collect();
+        let Some(snapshots) = names.ok().filter(|names| !names.is_empty()) else { return Ok(false) };
+        match self.run.run(side, Command::ReleaseAll { tag: tag.clone(), snapshots }).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind.is_transport() => {
+                self.tolerate(&format!("release our holds on {}", dataset.name), &error).map(|()| false)
+            }
+            // Some may have gone, some may have never been there: each is looked at.
+            Err(_) => Ok(false),
+        }
     }
 
     /// Releases the tags that are `ours` wherever they are found.
@@ -278,7 +330,7 @@ impl<'a> Tidy<'a> {
         snapshot: &Snapshot,
         tag: &OwnTag,
     ) -> Result<bool, Unreachable> {
-        match hold(self.run, side, dataset, snapshot, tag).await {
+        match hold(self.run, side, dataset, &[snapshot], tag).await {
             Ok(()) => Ok(true),
             Err(failure) => self.note(failure).map(|()| false),
         }
@@ -338,17 +390,20 @@ impl From<Protecting> for Failure {
     }
 }
 
-/// Holds a snapshot, after writing that down; a hold of ours that is there already is fine.
+/// Holds snapshots, after writing that down; a hold of ours that is there already is fine.
 pub(super) async fn hold(
     run: &Run<'_>,
     side: Side,
     dataset: &Dataset,
-    snapshot: &Snapshot,
+    snapshots: &[&Snapshot],
     tag: &OwnTag,
 ) -> Result<(), Protecting> {
-    let name = name_of(dataset, snapshot)?;
-    // What is held between steps is found by looking; only what a step holds must not outlive a crash unknown.
-    if *tag == OwnTag::step(&run.protection) {
+    let names = snapshots.iter().map(|snapshot| name_of(dataset, snapshot)).collect::<Result<Vec<_>, _>>()?;
+    for snapshot in snapshots {
+        // What is held between steps is found by looking; only what a step holds must not outlive a crash unknown.
+        if *tag != OwnTag::step(&run.protection) {
+            break;
+        }
         let note = HoldNote {
             side,
             dataset: dataset.name.clone(),
@@ -358,12 +413,22 @@ pub(super) async fn hold(
         };
         run.record(note).await?;
     }
-    let doing = format!("hold {name}");
-    match run.run(side, Command::Hold { tag: tag.clone(), snapshot: name }).await {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind == Kind::AlreadyExists => Ok(()),
-        Err(error) => Err(Protecting::Command { doing, error }),
+    // All by one command. One that fails for many does not say clearly for which: then each is asked alone.
+    if names.len() > 1 {
+        let all = Command::HoldAll { tag: tag.clone(), snapshots: names.clone() };
+        if run.run(side, all).await.is_ok() {
+            return Ok(());
+        }
     }
+    for name in names {
+        let doing = format!("hold {name}");
+        match run.run(side, Command::Hold { tag: tag.clone(), snapshot: name }).await {
+            Ok(()) => {}
+            Err(error) if error.kind == Kind::AlreadyExists => {}
+            Err(error) => return Err(Protecting::Command { doing, error }),
+        }
+    }
+    Ok(())
 }
 
 /// Bookmarks a snapshot of the source; a bookmark of that name has that snapshot's GUID in it and is fine.

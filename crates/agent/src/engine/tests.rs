@@ -3,6 +3,7 @@
 mod as_clone;
 mod bookkeeping;
 mod crash;
+mod delegated;
 mod destroy;
 mod exits;
 mod fenced;
@@ -14,6 +15,7 @@ mod refusals;
 mod roll_back;
 mod set_aside;
 mod stray;
+mod together;
 mod transfers;
 
 use std::{
@@ -29,7 +31,10 @@ use zfs_sync_core::{
     group::{GroupMode, OnDivergence, Profile, SyncGroup},
     ids::SystemId,
     inventory::{Dataset, DatasetKind, Inventory},
-    plan::{Input, Plan, Remembered, ReplicaKey, ReplicaReport, Report, Send, Step, SystemView, check, plan},
+    plan::{
+        Copies, Input, Place, Plan, Remembered, ReplicaKey, ReplicaReport, Report, Send, Standing, Step,
+        SystemView, check, plan,
+    },
     time::{Clock, ManualClock, Timestamp},
 };
 use zfs_sync_zfs::{
@@ -184,8 +189,11 @@ impl World {
         let memory = self.memory.lock().unwrap().clone();
         let unreachable = BTreeSet::new();
         let kept = target.datasets.values().flat_map(|dataset| &dataset.snapshots);
-        let kept =
-            kept.filter(|_| self.kept_elsewhere).map(|snapshot| (snapshot.guid, BTreeSet::from([system(0)])));
+        let kept = kept.filter(|_| self.kept_elsewhere).map(|snapshot| {
+            let mut copies = Copies::default();
+            copies.keep(Place { system: system(0), dataset: Guid::new(7) }, Standing::Stays);
+            (snapshot.guid, copies)
+        });
         let holders = kept.collect();
         let input = Input {
             group: &group,

@@ -33,8 +33,12 @@ const REFRESH: Duration = Duration::from_mins(5);
 /// a minute apart each history is read again within half an hour.
 const REFRESH_SHARE: usize = 30;
 
-/// So many histories are always read one by one. More than that and more than a quarter of all: one listing is cheaper.
+/// So many histories are always read one by one.
 const FEW: usize = 4;
+
+/// Datasets in one listing of histories. A host with a million snapshots would print a hundred megabytes at once; so it costs a few more
+/// processes, and a listing of everything is for small hosts.
+const LISTING: usize = 128;
 
 /// Times that a scan begins anew because a dataset went away in the middle of it.
 const ATTEMPTS: usize = 3;
@@ -142,12 +146,17 @@ impl Scanner {
         let now = self.clock.now();
         let rows = list_datasets(runner, &Scope::Everything, &self.features).await?;
         let due = self.due(&rows, now);
-        let histories = if due.len() > FEW && due.len() * 4 > rows.len() {
+        let histories = if due.len() > FEW && due.len() * 4 > rows.len() && rows.len() <= LISTING {
             read_history(runner, &Scope::Everything, &self.features).await?
         } else {
             let mut histories = History::new();
-            for dataset in &due {
-                histories.extend(read_history(runner, &Scope::Only(dataset.clone()), &self.features).await?);
+            let names: Vec<DatasetName> = due.iter().cloned().collect();
+            for some in names.chunks(if names.len() > FEW { LISTING } else { 1 }) {
+                let scope = match some {
+                    [dataset] => Scope::Only(dataset.clone()),
+                    _ => Scope::These(some.to_vec()),
+                };
+                histories.extend(read_history(runner, &scope, &self.features).await?);
             }
             histories
         };

@@ -1,5 +1,6 @@
 use zfs_sync_api::v1::agent::TransferOutcome;
 use zfs_sync_core::{
+    flow::FlowSettings,
     inventory::DatasetKind,
     plan::{Action, Point, Receiver, Send},
 };
@@ -41,7 +42,16 @@ fn leased(number: u128, generation: u64) -> LeasedTransfer {
             properties: Vec::new(),
         }),
     };
-    LeasedTransfer { id: id(number), generation, lease_ms: 30_000, step, peer: None, push: false }
+    LeasedTransfer {
+        id: id(number),
+        generation,
+        lease_ms: 30_000,
+        step,
+        peer: None,
+        push: false,
+        flow: FlowSettings::default(),
+        ticket: None,
+    }
 }
 
 const fn zfs_guid(number: u64) -> zfs_sync_core::guid::Guid {
@@ -61,7 +71,7 @@ fn note(label: &str) -> HoldNote {
 
 fn result(generation: u64) -> TransferResult {
     let outcome = TransferOutcome::Failed { code: "E_X".into(), detail: "x".into(), retryable: true };
-    TransferResult { generation, outcome, bytes: 5, resumed_from: Some(2) }
+    TransferResult { generation, outcome, bytes: 5, resumed_from: Some(2), transport: None }
 }
 
 struct Place {

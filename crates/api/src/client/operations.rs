@@ -11,7 +11,9 @@ use zfs_sync_core::{
 };
 
 use super::{Client, ClientError};
-use crate::v1::{agent, conflict, group, health, key, plan, replica, sync, system, transfer, whatif};
+use crate::v1::{
+    agent, certificate, conflict, group, health, key, plan, replica, sync, system, transfer, whatif,
+};
 
 type Answer<T> = Result<T, ClientError>;
 
@@ -189,6 +191,24 @@ impl Client {
         let timeout = Duration::from_millis(body.wait_ms) + super::TIMEOUT;
         let request = self.request(Method::POST, &format!("systems/{id}/lease"))?.timeout(timeout).json(body);
         self.decode(self.send(request).await?).await
+    }
+
+    /// `POST /systems/{id}/certificate`.
+    pub async fn request_certificate(
+        &self,
+        id: SystemId,
+        body: &certificate::RequestCertificate,
+    ) -> Answer<certificate::IssuedCertificate> {
+        self.post(&format!("systems/{id}/certificate"), body).await
+    }
+
+    /// `POST /systems/{id}/ticket`.
+    pub async fn request_ticket(
+        &self,
+        id: SystemId,
+        body: &certificate::RequestTicket,
+    ) -> Answer<certificate::GrantedTicket> {
+        self.post(&format!("systems/{id}/ticket"), body).await
     }
 
     /// `POST /transfers/{id}/progress`.

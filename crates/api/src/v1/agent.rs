@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use zfs_sync_core::{
+    flow::{FlowReport, FlowSettings, SharedLimit},
     ids::TransferId,
     inventory::{Bookmark, DatasetProperties, HistoryDigest, Snapshot},
     name::DatasetName,
     plan::Step,
     retention::Retention,
 };
+
+use super::certificate::{SignedTicket, TlsAddress, TransferListener, TransportUsed};
 
 /// `POST /systems/{id}/hello`: an agent has started. Its leased transfers are queued again at once.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -25,6 +28,9 @@ pub struct Hello {
     pub report_interval_ms: u64,
     /// Its clock, in milliseconds since 1970, to find skew.
     pub clock_ms: i64,
+    /// Where it listens for other agents; null or absent: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listener: Option<TransferListener>,
 }
 
 /// `POST /systems/{id}/hello` answers this.
@@ -103,17 +109,21 @@ pub struct LeaseRequest {
     pub wait_ms: u64,
 }
 
-/// Where a peer is reached by ssh.
+/// Where a peer is reached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Peer {
     /// Its host name in the fleet.
     pub hostname: String,
-    /// Where ssh connects to.
-    pub ssh_hostname: String,
+    /// Where ssh connects to; null: it is not reached by ssh.
+    #[serde(default)]
+    pub ssh_hostname: Option<String>,
     /// As whom.
     pub ssh_user: Option<String>,
     /// On which port.
     pub ssh_port: u16,
+    /// Where its agent listens for other agents; null: it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsAddress>,
 }
 
 /// A transfer leased to this agent.
@@ -133,6 +143,13 @@ pub struct LeasedTransfer {
     pub peer: Option<Peer>,
     /// True when this agent has the source and pushes; false when it has the target and pulls.
     pub push: bool,
+    /// Limits and compression.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub flow: FlowSettings,
+    /// Admits to the peer's listener, once; null where it does not listen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<SignedTicket>,
 }
 
 /// `POST /systems/{id}/lease` answers this.
@@ -159,13 +176,24 @@ pub struct ProgressReport {
     pub stage: String,
     /// Bytes that were there before this attempt, when it resumed.
     pub resumed_from: Option<u64>,
+    /// How it flows; absent from agents that do not measure it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub flow: Option<FlowReport>,
+    /// How the other side is reached, once that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transport: Option<TransportUsed>,
 }
 
 /// `POST /transfers/{id}/progress` answers this.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct ProgressAnswer {
     /// Somebody asked for the transfer to be cancelled; what was received stays resumable.
     pub cancel: bool,
+    /// The limits that hold from now on; absent: as they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub limits: Option<Vec<SharedLimit>>,
 }
 
 /// How a transfer ended.
@@ -206,4 +234,7 @@ pub struct TransferResult {
     pub bytes: u64,
     /// Bytes that were there before this attempt, when it resumed.
     pub resumed_from: Option<u64>,
+    /// How the other side is reached, once that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transport: Option<TransportUsed>,
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 use zfs_sync_core::{
+    flow::{Compression, RateLimit},
     group::{GroupMode, Mapping, MirrorDeletes, OnDivergence, Profile},
     ids::{GroupId, SystemId},
     pattern::DatasetPattern,
@@ -51,7 +52,7 @@ pub struct CreateGroup {
     /// Steps start by themselves.
     #[serde(default)]
     pub auto: bool,
-    /// What happens by itself on divergence: `stop` (when absent), `keep_both`, `use_source_of_truth`, `use_newest`, `use_largest`,
+    /// What happens by itself on divergence: `stop` (when absent; `manual` is the same), `keep_both`, `use_source_of_truth`, `use_newest`, `use_largest`,
     /// `use_majority`, `rollback_target`. All but the first two may destroy and need `allow_destroy`.
     #[serde(default)]
     #[schema(value_type = String)]
@@ -66,10 +67,20 @@ pub struct CreateGroup {
     /// A replica is renamed when its source was.
     #[serde(default)]
     pub follow_renames: bool,
-    /// Which snapshots are copied: `standard` (when absent), or `classic` as the old service did.
+    /// Which snapshots are copied: `standard`, or `classic` as the old service did. When absent it is `standard`; for a group in the old
+    /// service's form, with `system_ids` and without `datasets`, it is `classic`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub profile: Option<Profile>,
+    /// Bandwidth of its transfers on each system that executes some, by the time of the week there: `20MiB/s`,
+    /// `08:00-18:00 mon-fri 20MiB/s; 50MiB/s`; no limit when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub limit: Option<RateLimit>,
+    /// Compression between systems: `off` (when absent), `auto`, or a level of zstd.
     #[serde(default)]
     #[schema(value_type = String)]
-    pub profile: Profile,
+    pub compression: Compression,
     /// True when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
@@ -137,6 +148,14 @@ pub struct UpdateGroup {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub profile: Option<Profile>,
+    /// Bandwidth; null: no limit any more, absent: as it is. Transfers that are under way heed it within seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    pub limit: Option<Option<RateLimit>>,
+    /// Compression between systems.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub compression: Option<Compression>,
     /// Unique.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -166,7 +185,9 @@ pub struct UpdateGroup {
 
 /// A value that was sent, also when it is null.
 #[expect(clippy::option_option, reason = "what is absent never comes here")]
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<MirrorDeletes>>, D::Error> {
+pub(super) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
@@ -236,6 +257,14 @@ pub struct Group {
     #[serde(default)]
     #[schema(value_type = String)]
     pub profile: Profile,
+    /// Bandwidth of its transfers on each system that executes some; null: no limit.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub limit: Option<RateLimit>,
+    /// Compression between systems.
+    #[serde(default)]
+    #[schema(value_type = String)]
+    pub compression: Compression,
     /// Seconds between checks.
     pub sync_interval_seconds: u64,
     /// v1: true where there is a source of truth.

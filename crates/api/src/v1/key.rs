@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use zfs_sync_core::ids::{EnrolmentTokenId, KeyId, SystemId};
 
+use super::certificate::IssuedCertificate;
+
 /// What a key may do. Each role includes the ones below it; `system` stands apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -160,6 +162,9 @@ pub struct Enrol {
     /// On which port.
     #[serde(default)]
     pub ssh_port: Option<u16>,
+    /// A PKCS #10 request in PEM: the answer then holds a certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub csr: Option<String>,
 }
 
 impl std::fmt::Debug for Enrol {
@@ -182,6 +187,9 @@ pub struct Enrolled {
     pub hostname: String,
     /// Its key; shown this once.
     pub api_key: String,
+    /// Its certificate, when it asked for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<IssuedCertificate>,
 }
 
 impl std::fmt::Debug for Enrolled {
@@ -191,6 +199,7 @@ impl std::fmt::Debug for Enrolled {
             .field("system_id", &self.system_id)
             .field("hostname", &self.hostname)
             .field("api_key", &"[masked]")
+            .field("certificate", &self.certificate.is_some())
             .finish()
     }
 }

@@ -1,6 +1,7 @@
 //! Version 1 of the API, one file a resource. Text is parsed into core types at this edge.
 
 pub mod agent;
+pub mod certificate;
 pub mod conflict;
 pub mod group;
 pub mod health;

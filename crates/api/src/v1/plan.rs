@@ -29,6 +29,10 @@ pub struct Destroyed {
     pub used: u64,
     /// Bytes it refers to.
     pub referenced: u64,
+    /// Host names of the systems that keep a copy when all that is listed is gone: in a dataset that a group keeps, according to a new
+    /// report. Nothing here means that the last copy goes.
+    #[serde(default)]
+    pub other_copies: Vec<String>,
 }
 
 /// What was written on a target since its newest snapshot and is given up.

@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
-use zfs_sync_core::ids::SystemId;
+use zfs_sync_core::{flow::RateLimit, ids::SystemId};
+
+use super::group::present;
 
 /// One system, as the v1 contract has it, and what the agent adds.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -44,6 +46,13 @@ pub struct System {
     /// What `zfs version` says there.
     #[serde(default)]
     pub zfs_version: Option<String>,
+    /// Where its agent listens for other agents, `host:port`; null: it does not.
+    #[serde(default)]
+    pub transfer_address: Option<String>,
+    /// When its certificate ends; null: it has none.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub certificate_expires_at: Option<Timestamp>,
     /// When its inventory was last known to be complete; null: never reported.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -57,6 +66,10 @@ pub struct System {
     /// `healthy`, `degraded` (its agent answers and does not say what its host has), `offline` or `unknown`.
     #[serde(default)]
     pub health: String,
+    /// Bandwidth of all transfers that it takes part in, by the time of the week where they are executed; null: no limit.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub limit: Option<RateLimit>,
 }
 
 /// `POST /systems`.
@@ -105,6 +118,11 @@ pub struct UpdateSystem {
     /// On which port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ssh_port: Option<u16>,
+    /// Bandwidth of all transfers that it takes part in: `20MiB/s`, `08:00-18:00 mon-fri 20MiB/s`; null: no limit any more, absent: as it
+    /// is. Transfers that are under way heed it within seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    pub limit: Option<Option<RateLimit>>,
     /// Free-form; `metadata` is accepted too.
     #[serde(default, alias = "metadata", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]

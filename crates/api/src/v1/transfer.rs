@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use zfs_sync_core::{
+    flow::FlowReport,
     ids::{GroupId, TransferId},
     plan::Step,
 };
@@ -50,6 +51,12 @@ pub struct Transfer {
     pub stage: Option<String>,
     /// Bytes that were there before the present attempt, when it resumed.
     pub resumed_from: Option<u64>,
+    /// How the newest attempt reaches the other side: `ssh` or `tls`.
+    #[serde(default)]
+    pub transport: Option<String>,
+    /// Why not by what was preferred.
+    #[serde(default)]
+    pub transport_note: Option<String>,
     /// `E_…` of the last failure.
     pub error_code: Option<String>,
     /// The last failure in words.
@@ -66,6 +73,13 @@ pub struct Transfer {
     /// When it ended.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub finished_at: Option<Timestamp>,
+    /// How it flows: what it waits for, what travels, what is left; null where its executor does not say.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    pub flow: Option<FlowReport>,
+    /// True while it is under way and nothing has moved for a minute.
+    #[serde(default)]
+    pub stalled: bool,
     /// Every choice.
     #[schema(value_type = Object)]
     pub step: Step,

@@ -161,7 +161,10 @@ impl SyncGroup {
         }
         if let Some(mirror) = self.mirror_deletes {
             if mirror.max_percent >= 100 {
-                let detail = "100 percent would let one run delete every snapshot that the source has lost; choose at most 99";
+                let detail = format!(
+                    "{} percent would let one run of group `{}` delete every snapshot that the source has lost; choose at most 99",
+                    mirror.max_percent, self.name
+                );
                 problems.add("/mirror_deletes/max_percent", "E_POLICY_DELETES_ALL", detail);
             } else if mirror.max_percent == 0 {
                 let detail = "choose a share between 1 and 99 percent, or leave `mirror_deletes` out";

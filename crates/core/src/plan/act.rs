@@ -4,7 +4,7 @@ use super::{
     classic,
     compare::{Comparison, Relation},
     decide::Outcome,
-    mirror::{self, Mirror},
+    mirror::{self, Brake, Mirror},
     pair::Pair,
     reason::{Reason, Warning},
     report::ReplicaState,
@@ -117,21 +117,28 @@ fn in_sync<'a>(
     match mirror::look(survey, pair, common.guid) {
         Mirror::Nothing => up_to_date(),
         Mirror::HeldBack(texts) => {
-            texts.into_iter().fold(up_to_date().warn(true, Warning::DeletesHeldBack), Outcome::note)
+            let outcome = Outcome::nothing(state, Reason::DeletesHeldBack, words.up_to_date());
+            held_back(outcome, texts)
         }
-        Mirror::Braked { would, of } => {
+        Mirror::Braked { would, of, why: Brake::Share } => {
             Outcome::nothing(state, Reason::DeleteBrake, words.braked(would, of, target))
         }
-        Mirror::Destroys { destroys, target_guid } => {
+        Mirror::Braked { would, why: Brake::Replaced, .. } => {
+            let outcome = Outcome::nothing(state, Reason::DeleteBrake, words.replaced(would, target));
+            outcome.warn(true, Warning::DeletesHeldBack)
+        }
+        Mirror::Destroys { destroys, target_guid, held_back: texts } => {
             let next = words.mirrors(target, &destroys);
-            Outcome::act(
-                state,
-                sender,
-                Action::DestroySnapshots { target_guid, keeps: common.guid, destroys },
-                next,
-            )
+            let action = Action::DestroySnapshots { target_guid, keeps: common.guid, destroys };
+            held_back(Outcome::act(state, sender, action, next), texts)
         }
     }
+}
+
+/// Tells what a guard keeps on the target.
+fn held_back(outcome: Outcome<'_>, texts: Vec<String>) -> Outcome<'_> {
+    let outcome = outcome.warn(!texts.is_empty(), Warning::DeletesHeldBack);
+    texts.into_iter().fold(outcome, Outcome::note)
 }
 
 fn catch_up<'a>(

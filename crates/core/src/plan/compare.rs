@@ -26,7 +26,7 @@ pub enum Relation {
         /// Where the stream starts.
         base: Base,
     },
-    /// An interrupted receive can be continued: its snapshot is on the source, its base (if any) is the target's newest.
+    /// An interrupted receive can be continued: its snapshot is in the dataset that it names, its base (if any) is the target's newest.
     Resumable {
         /// Where its stream starts.
         base: Option<Base>,
@@ -227,7 +227,10 @@ fn continuable<'a>(
 ) -> Option<&'a Snapshot> {
     // The token decides whether the rest is raw: continuing a plain one would send an encrypted source in the clear.
     let may_be_sent = partial.raw || !source.properties.encrypted;
-    if !may_be_sent || partial.from_guid != base.map(|base| base.point().guid) {
+    // And it names the dataset that is sent, whatever else has the same snapshot: one that was renamed since is not found any more, and
+    // another one may have taken its name.
+    if !may_be_sent || !partial.is_of(&source.name) || partial.from_guid != base.map(|base| base.point().guid)
+    {
         return None;
     }
     newer.iter().find(|snapshot| snapshot.guid == partial.to_guid).copied()

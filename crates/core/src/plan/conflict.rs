@@ -151,6 +151,9 @@ pub struct Conflict {
     pub source: ConflictSide,
     /// The side that does not follow.
     pub target: ConflictSide,
+    /// Mesh only: the other members that have gone on by themselves, besides both sides, each against the side that is followed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_heads: Vec<ConflictSide>,
     /// The newest snapshot on both sides.
     pub last_common: Option<Point>,
     /// Bytes that exist on the target only: what a wrong decision would lose. A lower bound, as `only_here_bytes`.

@@ -7,7 +7,7 @@ use super::{
     set_aside::Obstacle,
     step::{Action, Casualty},
     survey::Survey,
-    words::{LABELS_SHOWN, Words, quoted},
+    words::{LABELS_SHOWN, Words, quoted, snapshots},
 };
 use crate::{ids::SystemId, inventory::Dataset, name::DatasetName, size::ByteCount};
 
@@ -110,6 +110,18 @@ impl Words<'_> {
             "Nothing is destroyed: the source has destroyed {would} of the {of} snapshots of {target} on {}, more than the group lets \
              through in one run. A person decides: `zfs-sync conflict list --sync-group {}`.",
             self.target_system,
+            quoted(self.group)
+        )
+    }
+
+    pub(super) fn replaced(&self, would: usize, target: &DatasetName) -> String {
+        format!(
+            "Nothing is destroyed: {} on {} is another dataset than the one that {target} on {} was made from, so {} that it lacks \
+             may never have been in it. A person decides: `zfs-sync conflict list --sync-group {}`.",
+            self.source,
+            self.source_system,
+            self.target_system,
+            snapshots(u32::try_from(would).unwrap_or(u32::MAX)),
             quoted(self.group)
         )
     }

@@ -91,10 +91,21 @@ pub(super) fn conflict_of<'a>(survey: &Survey<'a>, pair: &Pair<'a>, reason: Reas
         bytes_at_stake: at_stake,
         source,
         target,
+        other_heads: other_heads(survey, pair),
         last_common,
         strategies,
         suggested: offered.then_some(suggested),
     })
+}
+
+/// Where more than two members of a mesh have gone on, a conflict is about all of them.
+fn other_heads(survey: &Survey<'_>, pair: &Pair<'_>) -> Vec<ConflictSide> {
+    let others = pair.split.iter().filter(|id| **id != pair.source.id && **id != pair.target.id);
+    let head = |id: &SystemId| {
+        let dataset = survey.dataset_on(pair.home, &pair.dataset, *id)?;
+        Some(side(*id, &dataset.name, Some(dataset), pair.source_dataset))
+    };
+    others.filter_map(head).collect()
 }
 
 const fn severity(kind: ConflictKind, at_stake: u64, only_here: u32) -> Severity {
@@ -156,6 +167,7 @@ pub(super) fn orphan(key: &ReplicaKey, source: SystemId, replica: &Dataset) -> C
         source: side(source, &key.dataset, None, None),
         bytes_at_stake: replica.properties.used,
         target,
+        other_heads: Vec::new(),
         last_common: None,
         strategies: Vec::new(),
         suggested: None,

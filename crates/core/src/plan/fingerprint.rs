@@ -39,8 +39,8 @@ impl Feed {
         self.text(&format!("{guid} {kind:?} {} {encrypted} {origin:?}", *written == 0));
         // How far an interrupted receive came changes nothing in what is to be done.
         let partial =
-            partial.as_ref().map(|PartialReceive { to_guid, from_guid, to_name: _, bytes: _, raw }| {
-                (to_guid, from_guid, raw)
+            partial.as_ref().map(|PartialReceive { to_guid, from_guid, to_name, bytes: _, raw }| {
+                (to_guid, from_guid, to_name, raw)
             });
         self.text(&format!("{partial:?}"));
         self.text(&dataset.history_digest().0);

@@ -292,6 +292,7 @@ impl<'a> Look<'a> {
         let continued = !send.resume
             || partial.is_some_and(|partial| {
                 partial.to_guid == send.to.guid
+                    && partial.is_of(&self.step.source)
                     && partial.from_guid == send.base.as_ref().map(|base| base.point().guid)
                     && (partial.raw || !send.raw)
             });

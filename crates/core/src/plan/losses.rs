@@ -1,15 +1,15 @@
 //! What a plan may move away or destroy: only what a person or the group's policy has approved, and nothing that is protected.
 
 use super::{
+    copies::{Copies, Place, Standing},
     invariants::{EXACT, Look, Subject},
     planner::{Decision, Input, SystemView},
     report::ReplicaKey,
-    step::Action,
+    step::{Action, Step},
 };
 use crate::{
     group::{GroupMode, Strategy},
     guid::Guid,
-    ids::SystemId,
     inventory::Dataset,
 };
 
@@ -73,7 +73,7 @@ impl Look<'_> {
         lost: Guid,
         by_person: bool,
     ) {
-        let (group, step) = (input.group, self.step);
+        let step = self.step;
         let Some(snapshot) = target.snapshot(lost) else {
             self.demand(false, EXACT);
             return;
@@ -91,17 +91,23 @@ impl Look<'_> {
         let cloned =
             subject.target.datasets.values().any(|other| other.properties.origin.as_deref() == Some(&origin));
         self.demand(!common && snapshot.holds <= ours && !cloned, GUARDED);
-        let holds = |(id, view): (&SystemId, &SystemView<'_>)| {
-            let name = group.name_on(subject.home, &subject.logical, *id).ok();
-            let inventory = view.inventory.filter(|_| view.fresh);
-            let dataset = inventory.zip(name).and_then(|(inventory, name)| inventory.datasets.get(&name));
-            dataset.is_some_and(|dataset| dataset.snapshot(lost).is_some())
-        };
-        let others = input.holders.get(&lost);
-        // The first of all that have it keeps it.
-        let keeps = |other: &SystemId| *other < step.target_system && !input.is_doomed(*other, lost);
-        let elsewhere = others.is_some_and(|others| others.iter().any(keeps))
-            || input.systems.iter().any(|(id, view)| keeps(id) && holds((id, view)));
-        self.demand(by_person || elsewhere, GUARDED);
+        // A person may give up the last copy of what stands in a target's way, having seen it listed; never what was merely deleted at
+        // the source, because another copy is what makes that harmless.
+        let may_be_last = by_person && matches!(step.action, Action::RollBack { .. });
+        self.demand(may_be_last || is_elsewhere(input, subject, step, target.properties.guid, lost), GUARDED);
     }
+}
+
+/// True when a copy that comes before the target's stays, of all that the fleet and the members' own inventories tell of.
+fn is_elsewhere(input: &Input<'_>, subject: &Subject<'_>, step: &Step, own: Guid, lost: Guid) -> bool {
+    let mut copies: Copies = input.holders.get(&lost).cloned().unwrap_or_default();
+    for (id, SystemView { inventory, fresh, .. }) in input.systems {
+        let name = input.group.name_on(subject.home, &subject.logical, *id).ok();
+        let dataset = inventory.zip(name).and_then(|(inventory, name)| inventory.datasets.get(&name));
+        let Some(dataset) = dataset.filter(|dataset| dataset.snapshot(lost).is_some()) else { continue };
+        let standing = if *fresh { Standing::Stays } else { Standing::Unheard };
+        copies.keep(Place { system: *id, dataset: dataset.properties.guid }, standing);
+    }
+    input.dooms(lost).for_each(|system| copies.doom(system));
+    copies.is_kept_before(Place { system: step.target_system, dataset: own })
 }

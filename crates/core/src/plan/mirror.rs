@@ -1,7 +1,12 @@
 //! Carrying deletions over to a target, where a group asks for it, and everything that forbids it.
 
+use std::collections::HashSet;
+
 use super::{origin::clones_of, pair::Pair, step::Casualty, survey::Survey, words::snapshots};
-use crate::{guid::Guid, inventory::Snapshot};
+use crate::{
+    guid::Guid,
+    inventory::{Dataset, Snapshot},
+};
 
 /// What is to be destroyed on a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,10 +15,28 @@ pub(super) enum Mirror {
     Nothing,
     /// Only what a guard protects is left over; each sentence names one guard.
     HeldBack(Vec<String>),
-    /// More than the brake lets pass.
-    Braked { would: usize, of: usize },
-    /// These.
-    Destroys { destroys: Vec<Casualty>, target_guid: Guid },
+    /// A person has to let them through.
+    Braked { would: usize, of: usize, why: Brake },
+    /// These; and what a guard protects all the same, a sentence for each guard.
+    Destroys { destroys: Vec<Casualty>, target_guid: Guid, held_back: Vec<String> },
+}
+
+/// What stops deletions until a person lets them through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Brake {
+    /// They are more than the group's share.
+    Share,
+    /// The source is another dataset than the one that the replica was made from: what it lacks it may never have had, as after a restore
+    /// that brought only the newest snapshots back.
+    Replaced,
+}
+
+/// Snapshots of a target that its source has neither as such nor as bookmarks.
+pub(super) fn left_over<'a>(source: &Dataset, target: &'a Dataset) -> impl Iterator<Item = &'a Snapshot> {
+    let snapshots = source.snapshots.iter().map(|snapshot| snapshot.guid);
+    let known: HashSet<Guid> =
+        snapshots.chain(source.bookmarks.iter().map(|bookmark| bookmark.guid)).collect();
+    target.snapshots.iter().filter(move |snapshot| !known.contains(&snapshot.guid))
 }
 
 /// Looks at a target that is in sync, whose newest snapshot is `common`.
@@ -33,18 +56,12 @@ pub(super) fn look(survey: &Survey<'_>, pair: &Pair<'_>, common: Guid) -> Mirror
     if !group.allow_destroy || !known || target.newest().map(|newest| newest.guid) != Some(common) {
         return Mirror::Nothing;
     }
-    let bookmarked = |guid: Guid| source.bookmarks.iter().any(|bookmark| bookmark.guid == guid);
     // A promotion moves snapshots to another dataset: what the source's system still has was not destroyed there.
-    let moved =
-        |guid: Guid| survey.input.holders.get(&guid).is_some_and(|holders| holders.contains(&pair.source.id));
-    let left_over: Vec<&Snapshot> = target
-        .snapshots
-        .iter()
-        .filter(|snapshot| snapshot.guid != common && source.snapshot(snapshot.guid).is_none())
-        .filter(|snapshot| !bookmarked(snapshot.guid) && !moved(snapshot.guid))
-        .collect();
+    let moved = |guid: Guid| {
+        survey.input.holders.get(&guid).is_some_and(|copies| copies.is_reported_by(pair.source.id))
+    };
     let (mut destroys, mut held, mut cloned, mut last) = (Vec::new(), 0, 0, 0);
-    for snapshot in left_over {
+    for snapshot in left_over(source, target).filter(|snapshot| !moved(snapshot.guid)) {
         if snapshot.holds > 0 {
             held += 1;
         } else if clones_of(pair.target.inventory, &target.name, snapshot.label.as_str()).is_some() {
@@ -55,26 +72,37 @@ pub(super) fn look(survey: &Survey<'_>, pair: &Pair<'_>, common: Guid) -> Mirror
             destroys.push(Casualty::from(snapshot));
         }
     }
+    let text = |count: u32, why: &str| {
+        let kept = format!("destroyed on {} and kept on {}", pair.source.name, pair.target.name);
+        (count > 0).then(|| format!("{kept}: {} {why}", snapshots(count)))
+    };
+    let held_back = [
+        text(held, "held by somebody"),
+        text(cloned, "with clones"),
+        text(last, "that no other system would keep"),
+    ];
+    let held_back: Vec<String> = held_back.into_iter().flatten().collect();
     if destroys.is_empty() {
-        let text = |count: u32, why: &str| {
-            let kept = format!("destroyed on {} and kept on {}", pair.source.name, pair.target.name);
-            (count > 0).then(|| format!("{kept}: {} {why}", snapshots(count)))
-        };
-        let texts = [
-            text(held, "held by somebody"),
-            text(cloned, "with clones"),
-            text(last, "that no other system would keep"),
-        ];
-        let texts: Vec<String> = texts.into_iter().flatten().collect();
-        return if texts.is_empty() { Mirror::Nothing } else { Mirror::HeldBack(texts) };
+        return if held_back.is_empty() { Mirror::Nothing } else { Mirror::HeldBack(held_back) };
     }
     let approved = pair.decision.as_ref().filter(|decided| !decided.by_policy).is_some_and(|decided| {
         destroys.iter().all(|casualty| decided.decision.gives_up(pair.target.id, casualty.guid))
     });
     let (would, of) = (destroys.len(), target.snapshots.len());
-    if !approved && would * 100 > of * usize::from(mirror.max_percent) {
-        return Mirror::Braked { would, of };
+    let brake = if is_replaced(survey, pair, source) {
+        Some(Brake::Replaced)
+    } else {
+        (would * 100 > of * usize::from(mirror.max_percent)).then_some(Brake::Share)
+    };
+    if let Some(why) = brake.filter(|_| !approved) {
+        return Mirror::Braked { would, of, why };
     }
     destroys.reverse();
-    Mirror::Destroys { destroys, target_guid: target.properties.guid }
+    Mirror::Destroys { destroys, target_guid: target.properties.guid, held_back }
+}
+
+/// True when what the source lacks was never known to have been in it.
+pub(super) fn is_replaced(survey: &Survey<'_>, pair: &Pair<'_>, source: &Dataset) -> bool {
+    let guid = source.properties.guid;
+    survey.remembered(pair).is_some_and(|before| before.replaced || before.source_guid != guid)
 }

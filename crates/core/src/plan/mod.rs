@@ -13,6 +13,7 @@ mod compare;
 mod conflict;
 mod conflict_words;
 mod conflicts;
+mod copies;
 mod decide;
 mod elect;
 mod facts;
@@ -36,12 +37,15 @@ mod room;
 mod seed;
 mod sender;
 mod set_aside;
+mod settled;
 mod step;
 mod survey;
+mod wanted;
 mod words;
 
 pub use compare::{Comparison, Relation, compare};
 pub use conflict::{Conflict, ConflictKind, ConflictSide, Offer, Severity};
+pub use copies::{Copies, Place, Standing, first_lost};
 pub use invariants::{Violation, check};
 pub use needed::{Needed, needed, origins_needed, renames_needed};
 
@@ -52,3 +56,4 @@ pub use resolve::{Proposal, Refusal, propose};
 pub use step::{
     Action, Base, Casualty, Destroy, Fingerprint, Plan, Point, Protection, Receiver, Send, Step, TargetOrigin,
 };
+pub use wanted::{Word, meant, still_wanted};

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     conflict::Conflict,
     conflicts::conflict_of,
+    copies::Copies,
     decide::{Outcome, decide},
     facts::facts,
     fingerprint::fingerprint,
+    mirror,
     orphans::orphans,
     pair::Pair,
     reason::{Reason, Warning},
@@ -124,20 +126,21 @@ pub struct Input<'a> {
     pub memory: &'a BTreeMap<ReplicaKey, Remembered>,
     /// Pairs of sender and receiver whose last attempt failed in the network.
     pub unreachable: &'a BTreeSet<(SystemId, SystemId)>,
-    /// Systems of the whole fleet whose fresh reports hold a snapshot, in whatever dataset; members of the group may be left out, except
-    /// that a source which holds a snapshot elsewhere has not destroyed it.
-    pub holders: &'a BTreeMap<Guid, BTreeSet<SystemId>>,
+    /// The copies in the whole fleet of what might be destroyed; those in members' replicas of this group may be left out, and a member
+    /// that has a snapshot in another dataset has not destroyed it.
+    pub holders: &'a BTreeMap<Guid, Copies>,
     /// For the names of datasets that are set aside, and for ages.
     pub now: Timestamp,
 }
 
 impl Input<'_> {
-    /// True when a copy is about to be destroyed: by a transfer under way, or because a person has approved it.
-    pub(super) fn is_doomed(&self, system: SystemId, guid: Guid) -> bool {
-        let by_transfer =
-            |running: &Running| running.target_system == system && running.destroys.contains(&guid);
-        self.running.iter().any(by_transfer)
-            || self.decisions.iter().any(|decision| decision.gives_up(system, guid))
+    /// Systems whose copy is about to be destroyed: by a transfer under way, or because a person has approved it.
+    pub(super) fn dooms(&self, guid: Guid) -> impl Iterator<Item = SystemId> {
+        let running = self.running.iter().filter(move |running| running.destroys.contains(&guid));
+        let decided = self.decisions.iter().flat_map(move |decision| {
+            decision.targets.iter().copied().filter(move |target| decision.gives_up(*target, guid))
+        });
+        running.map(|running| running.target_system).chain(decided)
     }
 }
 
@@ -234,15 +237,18 @@ fn report(survey: &Survey<'_>, pair: &Pair<'_>) -> ReplicaReport {
 fn remembered(survey: &Survey<'_>, pair: &Pair<'_>) -> Option<Remembered> {
     let before = survey.remembered(pair);
     let known = pair.source_dataset.zip(pair.comparison.as_ref()).and_then(|(source, comparison)| {
+        let left_over = |target| mirror::left_over(source, target).next().is_some();
+        let replaced =
+            mirror::is_replaced(survey, pair, source) && pair.target_dataset.is_some_and(left_over);
         let newest = pair.target_dataset.and_then(|target| target.newest()).map(|newest| newest.guid);
         let common = comparison.newest_common.as_ref().map(|point| point.guid);
         let source_guid = source.properties.guid;
         match (newest, before) {
             _ if !pair.source.fresh || !pair.target.fresh => None,
             // A replica that does not exist yet follows whoever seeds it.
-            (None, _) => Some(Remembered { source_guid, common: None }),
-            (Some(_), _) if newest == common => Some(Remembered { source_guid, common }),
-            (Some(_), None) => Some(Remembered { source_guid, common }),
+            (None, _) => Some(Remembered { source_guid, common: None, replaced: false }),
+            (Some(_), _) if newest == common => Some(Remembered { source_guid, common, replaced }),
+            (Some(_), None) => Some(Remembered { source_guid, common, replaced }),
             (Some(_), Some(_)) => None,
         }
     });

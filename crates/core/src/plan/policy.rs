@@ -116,7 +116,7 @@ pub(super) fn only_receives(mode: GroupMode, pair: &Pair<'_>) -> bool {
 
 impl Strategy {
     /// True when it may choose another member than the one that is followed.
-    pub(super) const fn chooses(self) -> bool {
+    pub const fn chooses(self) -> bool {
         matches!(self, Self::UseNewest | Self::UseLargest | Self::UseMajority)
     }
 }

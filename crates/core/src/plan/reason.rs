@@ -102,6 +102,8 @@ codes! {
         NotApproved = "R_NOT_APPROVED",
         /// More snapshots would be destroyed than the group's brake allows in one run.
         DeleteBrake = "R_DELETE_BRAKE",
+        /// What was deleted on the source stays on the target, because a guard protects it.
+        DeletesHeldBack = "R_DELETES_HELD_BACK",
         /// The source has no snapshot that the classic profile copies.
         NoMidnightSnapshot = "R_NO_MIDNIGHT_SNAPSHOT",
         /// The target is less than 72 hours behind, which the classic profile calls in sync.
@@ -130,6 +132,14 @@ codes! {
         PartialDiscarded = "W_PARTIAL_DISCARDED",
         /// A system reports no GUIDs; its snapshots are matched by name and time.
         NoGuid = "W_NO_GUID",
+        /// A user lacks permissions without which replication is less good.
+        PermissionIncomplete = "W_PERMISSION_INCOMPLETE",
+        /// A parent of replicas could not get its properties.
+        PermissionPlaceholder = "W_PERMISSION_PLACEHOLDER",
+        /// Another tool replicates the same datasets.
+        ForeignReplicator = "W_FOREIGN_REPLICATOR",
+        /// Another tool makes or prunes snapshots on a replica.
+        ForeignSnapshots = "W_FOREIGN_SNAPSHOTS",
         /// Another member sends in place of the source.
         OtherSender = "W_OTHER_SENDER",
         /// A clone is sent in full, because its origin is not copied by this group.

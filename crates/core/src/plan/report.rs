@@ -130,6 +130,10 @@ pub struct Remembered {
     pub source_guid: Guid,
     /// The target's newest snapshot when it was last known to the source.
     pub common: Option<Guid>,
+    /// The source is another dataset than the one that the replica was made from, and the replica still has snapshots that only that one
+    /// had: no deletion is carried over without a person's word.
+    #[serde(default)]
+    pub replaced: bool,
 }
 
 /// One replica: facts, rules, decision, what happens next.

@@ -37,6 +37,7 @@ impl First<'_> {
             && partial.is_some_and(|partial| {
                 partial.to_guid == self.to.guid
                     && partial.from_guid == self.base.as_ref().map(|base| base.point().guid)
+                    && partial.is_of(&source.name)
                     && (partial.raw || !source.properties.encrypted)
             })
     }

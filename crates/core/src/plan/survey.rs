@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    copies::{Copies, Place, Standing},
     elect::{Election, elect},
     needed::companions,
     pair::{Decided, Pair, Side},
@@ -220,22 +221,27 @@ impl<'a> Survey<'a> {
         }
     }
 
-    /// Fresh members and other systems that hold a snapshot of this pair's lineage and are not about to lose it, the target itself left
-    /// out.
-    pub(super) fn other_holders(&self, pair: &Pair<'a>, guid: Guid) -> BTreeSet<SystemId> {
-        let known = self.input.holders.get(&guid).into_iter().flatten().copied();
-        let members = self.members_of(pair.home).into_iter().filter(|member| {
-            let holds = self.dataset_on(pair.home, &pair.dataset, *member);
-            self.side(*member).fresh && holds.is_some_and(|dataset| dataset.snapshot(guid).is_some())
-        });
-        let stays = |id: &SystemId| *id != pair.target.id && !self.input.is_doomed(*id, guid);
-        known.chain(members).filter(stays).collect()
+    /// The copies of a snapshot in the fleet, and in this pair's lineage those of fresh members.
+    fn copies(&self, pair: &Pair<'a>, guid: Guid) -> Copies {
+        let mut copies = self.input.holders.get(&guid).cloned().unwrap_or_default();
+        for member in self.members_of(pair.home) {
+            let dataset = self.dataset_on(pair.home, &pair.dataset, member);
+            let Some(dataset) = dataset.filter(|dataset| dataset.snapshot(guid).is_some()) else { continue };
+            let place = Place { system: member, dataset: dataset.properties.guid };
+            copies.keep(place, if self.side(member).fresh { Standing::Stays } else { Standing::Unheard });
+        }
+        for system in self.input.dooms(guid) {
+            copies.doom(system);
+        }
+        copies
     }
 
-    /// True when a system that comes before this one in a fixed order has the snapshot. Of all systems that have it, the first keeps it,
-    /// so that they do not all destroy it at once, each relying on the others.
+    /// True when another copy of the snapshot outlives the target's ([`Copies::is_kept_before`]).
     pub(super) fn is_kept_elsewhere(&self, pair: &Pair<'a>, guid: Guid) -> bool {
-        self.other_holders(pair, guid).first().is_some_and(|first| *first < pair.target.id)
+        pair.target_dataset.is_some_and(|dataset| {
+            let own = Place { system: pair.target.id, dataset: dataset.properties.guid };
+            self.copies(pair, guid).is_kept_before(own)
+        })
     }
 }
 

@@ -108,8 +108,9 @@ impl<'a> Question<'a> {
     fn copies(&self, known: &Known<'a>, dataset: &Dataset, snapshot: &Snapshot) -> Finding {
         let guid = snapshot.guid;
         let all = self.holders.get(&guid).map_or(&[][..], Vec::as_slice);
-        let others =
-            all.iter().filter(|other| (other.system, &other.dataset.name) != (known.id, &dataset.name));
+        // A pool that was moved, or cloned with its machine, is reported twice and is one copy.
+        let own = dataset.properties.guid;
+        let others = all.iter().filter(|other| other.dataset.properties.guid != own);
         let (going, staying): (Vec<&Holder<'_>>, Vec<&Holder<'_>>) =
             others.partition(|other| self.is_asked(other.system, &other.dataset.name, guid));
         let fresh: Vec<&Holder<'_>> = staying.iter().copied().filter(|other| other.fresh).collect();

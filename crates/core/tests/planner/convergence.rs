@@ -47,7 +47,7 @@ fn assert_at_rest(world: &World, report: &Report, replica: &ReplicaReport) {
     let at_fault = |other: &ReplicaReport| other.state != ReplicaState::InSync;
     let reason = replica.reason.expect("without a step there is a reason");
     match reason {
-        Reason::NoNewSnapshot => assert_eq!(replica.state, ReplicaState::InSync),
+        Reason::NoNewSnapshot | Reason::DeletesHeldBack => assert_eq!(replica.state, ReplicaState::InSync),
         Reason::SourceNoSnapshot => {
             assert_eq!(replica.newest_source, None, "{replica:?}");
         }
@@ -214,7 +214,7 @@ proptest! {
         let after = settle(&mut world);
         let in_sync = |replica: &&ReplicaReport| {
             replica.state == ReplicaState::InSync
-                && replica.reason == Some(Reason::NoNewSnapshot)
+                && matches!(replica.reason, Some(Reason::NoNewSnapshot | Reason::DeletesHeldBack))
                 && replica.source_system == system_id(1)
                 && SOURCES.contains(&replica.dataset.as_str())
         };

@@ -258,7 +258,7 @@ impl World {
             Some(existing) => {
                 let head = existing.snapshots.last().map(|head| head.guid.get());
                 if head.is_some() {
-                    existing.properties.partial = Some(partial(to_guid, head));
+                    existing.properties.partial = Some(partial(from.as_str(), to_guid, head));
                 }
             }
             None if free => {
@@ -270,8 +270,11 @@ impl World {
                     Some(found.guid)
                 });
                 let made = self.inventory(system).datasets.get_mut(&to).unwrap();
-                made.properties.partial =
-                    Some(partial(to_guid, origin.filter(|_| index.is_multiple_of(2)).map(Guid::get)));
+                made.properties.partial = Some(partial(
+                    from.as_str(),
+                    to_guid,
+                    origin.filter(|_| index.is_multiple_of(2)).map(Guid::get),
+                ));
             }
             None => {}
         }

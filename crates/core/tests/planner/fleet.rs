@@ -9,9 +9,12 @@ use zfs_sync_core::{
     ids::{GroupId, SystemId},
     inventory::{Bookmark, Dataset, DatasetKind, DatasetProperties, Inventory, PartialReceive, Snapshot},
     name::DatasetName,
-    plan::{Decision, Input, Plan, Remembered, ReplicaKey, Report, Running, SystemView, check, plan},
+    plan::{Copies, Decision, Input, Plan, Remembered, ReplicaKey, Report, Running, SystemView, check, plan},
     time::Timestamp,
 };
+
+/// Stands in for the dataset of an interrupted receive until [`Fleet::name_tokens`].
+pub(crate) const OF_ITS_SOURCE: &str = "SOURCE";
 
 /// Bytes that every interrupted receive has got.
 pub(crate) const PARTIAL_BYTES: u64 = 20 * 1024 * 1024;
@@ -32,7 +35,7 @@ pub(crate) struct Fleet {
     pub(crate) decisions: Vec<Decision>,
     pub(crate) memory: BTreeMap<ReplicaKey, Remembered>,
     pub(crate) unreachable: BTreeSet<(SystemId, SystemId)>,
-    pub(crate) holders: BTreeMap<Guid, BTreeSet<SystemId>>,
+    pub(crate) holders: BTreeMap<Guid, Copies>,
     pub(crate) scope: Option<BTreeSet<DatasetName>>,
     pub(crate) now: Timestamp,
 }
@@ -69,6 +72,13 @@ pub(crate) fn dataset(name: &str) -> Dataset {
     }
 }
 
+/// The GUID of a dataset that does not say otherwise: another one on each system, as a receive makes it.
+pub(crate) fn guid_on(system: SystemId, name: &DatasetName) -> Guid {
+    let number = u64::try_from(system.as_uuid().as_u128()).unwrap();
+    let of_name = dataset(name.as_str()).properties.guid.get();
+    Guid::new(of_name.wrapping_add(number.saturating_sub(1).wrapping_mul(1_000_003)))
+}
+
 pub(crate) fn snapshot(label: &str, guid: u64, createtxg: u64) -> Snapshot {
     Snapshot {
         guid: Guid::new(guid),
@@ -90,11 +100,12 @@ pub(crate) fn bookmark(label: &str, guid: u64, createtxg: u64) -> Bookmark {
     }
 }
 
-pub(crate) fn partial(to: u64, from: Option<u64>) -> PartialReceive {
+/// An interrupted receive of a snapshot of `source`, as the sender calls it.
+pub(crate) fn partial(source: &str, to: u64, from: Option<u64>) -> PartialReceive {
     PartialReceive {
         to_guid: Guid::new(to),
         from_guid: from.map(Guid::new),
-        to_name: format!("tank@{to}"),
+        to_name: format!("{source}@{to}"),
         bytes: PARTIAL_BYTES,
         raw: false,
     }
@@ -130,6 +141,33 @@ impl Fleet {
             holders: BTreeMap::new(),
             scope: None,
             now: noon(),
+        }
+    }
+
+    /// Lets interrupted receives that do not say otherwise be of the dataset that is received there.
+    pub(crate) fn name_tokens(&mut self) {
+        let Self { systems, group, .. } = self;
+        for (id, system) in systems {
+            for dataset in system.inventory.iter_mut().flat_map(|inventory| inventory.datasets.values_mut()) {
+                let Some(partial) = &mut dataset.properties.partial else { continue };
+                let Some(label) = partial.to_name.strip_prefix(OF_ITS_SOURCE) else { continue };
+                let mut homes = group.homes().into_iter();
+                let logical =
+                    homes.find_map(|home| group.logical_names(home, &dataset.name, *id).into_iter().next());
+                partial.to_name = format!("{}{label}", logical.as_ref().unwrap_or(&dataset.name));
+            }
+        }
+    }
+
+    /// Gives datasets that do not say otherwise another GUID on each system.
+    pub(crate) fn tell_apart(&mut self) {
+        for (id, system) in &mut self.systems {
+            for dataset in system.inventory.iter_mut().flat_map(|inventory| inventory.datasets.values_mut()) {
+                let of_name = self::dataset(dataset.name.as_str()).properties.guid;
+                if dataset.properties.guid == of_name {
+                    dataset.properties.guid = guid_on(*id, &dataset.name);
+                }
+            }
         }
     }
 

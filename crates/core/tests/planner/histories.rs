@@ -53,6 +53,7 @@ fn histories() -> impl Strategy<Value = (Dataset, Option<Dataset>)> {
                 made.properties.partial = partial;
                 if fits && let Some(partial) = &mut made.properties.partial {
                     partial.from_guid = made.snapshots.last().map(|head| head.guid);
+                    partial.to_name = format!("tank/x@{}", partial.to_guid);
                 }
                 made
             });

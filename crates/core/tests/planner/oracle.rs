@@ -54,6 +54,9 @@ fn is_there_again(source: &Dataset, target: &Dataset, base: Option<Guid>, sent: 
 /// What `zfs receive -s` left could be finished from what the source has.
 fn can_finish(source: &Dataset, target: &Dataset, from: Option<Guid>) -> Option<Snapshot> {
     let partial = target.properties.partial.clone()?;
+    if !partial.to_name.starts_with(&format!("{}@", source.name)) {
+        return None;
+    }
     if partial.from_guid != from || (source.properties.encrypted && !partial.raw) {
         return None;
     }

@@ -1,5 +1,5 @@
-//! All small histories, one by one: at most four snapshots on at most three systems, in `one_way`, `chain` and `mesh` groups. What must come
-//! of each is said here once more, by sets of numbers, without anything of the planner's.
+//! All small histories, one by one: at most four snapshots on at most three systems, in groups of every mode. What must come of each is said
+//! here once more, by sets of numbers, without anything of the planner's.
 //!
 //! Snapshots are numbers, and a greater number is newer. So a history is a set of bits.
 
@@ -376,6 +376,99 @@ fn two_systems_with_every_set_of_bookmarks() {
                     }
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn two_systems_with_four_snapshots_and_every_set_of_bookmarks() {
+    let histories = histories(4);
+    for one in histories.iter().filter(|has| has.exists) {
+        for two in &histories {
+            for marks in 0..16_u8 {
+                let one = Has { marks: marks << 1, ..*one };
+                compare_with_planner(&[one, *two], GroupMode::OneWay, None);
+            }
+        }
+    }
+}
+
+#[test]
+fn one_way_with_three_systems_and_every_set_of_bookmarks() {
+    let histories = histories(3);
+    for one in histories.iter().filter(|has| has.exists) {
+        for two in &histories {
+            for three in &histories {
+                for marks in 0..8_u8 {
+                    let one = Has { marks: marks << 1, ..*one };
+                    compare_with_planner(&[one, *two, *three], GroupMode::OneWay, None);
+                }
+            }
+        }
+    }
+}
+
+/// Adds a dataset with this history.
+fn add(fleet: &mut Fleet, system: usize, name: &str, has: Has) {
+    if !has.exists {
+        return;
+    }
+    let mut made = dataset(name);
+    let label = |number: u8| format!("s{number}");
+    let txg = |number: u8| u64::from(number) + 100 * system as u64;
+    let snapshots = members(has.snapshots).map(|one| snapshot(&label(one), u64::from(one), txg(one)));
+    made.snapshots = snapshots.collect();
+    let bookmarks = members(has.marks).map(|one| bookmark(&label(one), u64::from(one), txg(one)));
+    made.bookmarks = bookmarks.collect();
+    fleet.system(system).inventory.as_mut().unwrap().datasets.insert(made.name.clone(), made);
+}
+
+/// What the planner says of the replicas of one home; there is at most one.
+fn of_home(report: &[ReplicaReport], home: SystemId) -> Option<(ReplicaState, Option<(u8, u8)>)> {
+    let mut living = report.iter().filter(|replica| replica.reason != Some(Reason::Orphaned));
+    let replica = living.find(|replica| replica.home == home)?;
+    let Must { state, sends } = found(replica);
+    Some((state, sends.map(|(_, from, to)| (from, to))))
+}
+
+fn must(source: Has, target: Has) -> Option<(ReplicaState, Option<(u8, u8)>)> {
+    source.exists.then(|| between(source, target))
+}
+
+#[test]
+fn two_sources_that_are_collected_have_nothing_to_do_with_one_another() {
+    let template = Fleet::parse(
+        "system nas1\nsafe\nsystem nas2\ntank\nsystem nas3\ntank\n\
+         group g many_to_one hub=nas1 include=tank/x map@nas2=tank=safe/two map@nas3=tank=safe/three",
+    );
+    let histories = histories(3);
+    for (two, of_two) in histories.iter().flat_map(|has| histories.iter().map(move |of| (has, of))) {
+        for (three, of_three) in histories.iter().flat_map(|has| histories.iter().map(move |of| (has, of))) {
+            let mut fleet = template.clone();
+            add(&mut fleet, 2, "tank/x", *two);
+            add(&mut fleet, 1, "safe/two/x", *of_two);
+            add(&mut fleet, 3, "tank/x", *three);
+            add(&mut fleet, 1, "safe/three/x", *of_three);
+            let (_, report) = fleet.plan();
+            let said = [2, 3].map(|number| of_home(&report.replicas, system_id(number)));
+            assert_eq!(said, [must(*two, *of_two), must(*three, *of_three)], "{fleet:?}");
+        }
+    }
+}
+
+#[test]
+fn within_one_system_with_four_snapshots_and_every_set_of_bookmarks() {
+    let template =
+        Fleet::parse("system nas1\ntank\nsafe\ngroup g local source=nas1 include=tank/x map=tank=safe");
+    let histories = histories(4);
+    for (source, target) in histories.iter().flat_map(|has| histories.iter().map(move |of| (has, of))) {
+        for marks in 0..16_u8 {
+            let source = Has { marks: if source.exists { marks << 1 } else { 0 }, ..*source };
+            let mut fleet = template.clone();
+            add(&mut fleet, 1, "tank/x", source);
+            add(&mut fleet, 1, "safe/x", *target);
+            let (_, report) = fleet.plan();
+            assert_eq!(of_home(&report.replicas, system_id(1)), must(source, *target), "{fleet:?}");
         }
     }
 }

@@ -9,12 +9,14 @@ use zfs_sync_core::{
     ids::{SystemId, TransferId},
     inventory::{Dataset, DatasetKind, Inventory},
     name::DatasetName,
-    plan::{Decision, MakeRoom, Remembered, ReplicaKey, Running},
+    plan::{Decision, MakeRoom, Place, Remembered, ReplicaKey, Running, Standing},
     retention::{Retention, Tool},
     time::Timestamp,
 };
 
-use crate::fleet::{Fleet, System, bookmark, dataset, noon, partial, snapshot, system_id};
+use crate::fleet::{
+    Fleet, OF_ITS_SOURCE, System, bookmark, dataset, guid_on, noon, partial, snapshot, system_id,
+};
 
 /// What a script asks to be proposed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +79,10 @@ pub(crate) fn parse_dataset(line: &str) -> Dataset {
             "writable" => properties.readonly = false,
             "encrypted" => properties.encrypted = true,
             "raw-partial" => properties.partial.as_mut().unwrap().raw = true,
+            _ if word.starts_with("of=") => {
+                let partial = properties.partial.as_mut().unwrap();
+                partial.to_name = format!("{}@{}", &word[3..], partial.to_guid);
+            }
             _ => match word.split_once('=').filter(|(name, _)| !name.contains(':')) {
                 Some(("written", size)) => properties.written = bytes(size),
                 Some(("origin", origin)) => properties.origin = Some(origin.to_owned()),
@@ -87,7 +93,7 @@ pub(crate) fn parse_dataset(line: &str) -> Dataset {
                         Some((to, from)) => (to, Some(from.parse().unwrap())),
                         None => (guids, None),
                     };
-                    properties.partial = Some(partial(to.parse().unwrap(), from));
+                    properties.partial = Some(partial(OF_ITS_SOURCE, to.parse().unwrap(), from));
                 }
                 _ => add_history(&mut dataset, word),
             },
@@ -157,13 +163,7 @@ impl Fleet {
                 ("unreachable", [from, to]) => {
                     fleet.unreachable.insert((fleet.named(from), fleet.named(to)));
                 }
-                ("holder", [held, system]) => {
-                    let known =
-                        fleet.systems.iter().find(|(_, known)| known.name == **system).map(|(id, _)| *id);
-                    let outside = system.bytes().fold(7_000, |sum: usize, byte| sum * 31 + usize::from(byte));
-                    let holder = known.unwrap_or_else(|| system_id(outside));
-                    fleet.holders.entry(guid(held)).or_default().insert(holder);
-                }
+                ("holder", [held, system, rest @ ..]) => fleet.add_holder(guid(held), system, rest),
                 ("scope", rest) => {
                     fleet.scope = Some(rest.iter().map(|name| name.parse().unwrap()).collect());
                 }
@@ -181,6 +181,8 @@ impl Fleet {
                 }
             }
         }
+        fleet.name_tokens();
+        fleet.tell_apart();
         fleet.approve_moves();
         let problems = fleet.group.problems();
         assert_eq!(problems, vec![], "the script's group must be one that could be stored");
@@ -324,18 +326,41 @@ impl Fleet {
         }
     }
 
+    fn add_holder(&mut self, held: Guid, system: &str, words: &[&str]) {
+        let known = self.systems.iter().find(|(_, known)| known.name == system).map(|(id, _)| *id);
+        let outside = system.bytes().fold(7_000, |sum: usize, byte| sum * 31 + usize::from(byte));
+        let system = known.unwrap_or_else(|| system_id(outside));
+        let (mut dataset, mut standing) =
+            (guid_on(system, &"kept/elsewhere".parse().unwrap()), Some(Standing::Stays));
+        for (word, value) in options(words) {
+            match (word.as_str(), value.as_deref()) {
+                ("dataset", Some(number)) => dataset = guid(number),
+                ("unheard", None) => standing = Some(Standing::Unheard),
+                ("doomed", None) => standing = Some(Standing::Doomed),
+                ("aside", None) => standing = None,
+                (other, _) => panic!("`{other}` is no word of a holder"),
+            }
+        }
+        let copies = self.holders.entry(held).or_default();
+        copies.report(system);
+        if let Some(standing) = standing {
+            copies.keep(Place { system, dataset }, standing);
+        }
+    }
+
     fn add_memory(&mut self, words: &[&str]) {
-        let (mut home, mut source_guid, mut common) = (None, Guid::new(0), None);
+        let (mut home, mut source_guid, mut common, mut replaced) = (None, Guid::new(0), None, false);
         for (word, value) in options(&words[1..]) {
             match (word.as_str(), value.as_deref()) {
                 ("home", Some(name)) => home = Some(self.named(name)),
                 ("source", Some(number)) => source_guid = guid(number),
                 ("common", Some(number)) => common = Some(guid(number)),
+                ("replaced", None) => replaced = true,
                 (other, _) => panic!("`{other}` is nothing to remember"),
             }
         }
         let key = self.key(words[0], home);
-        self.memory.insert(key, Remembered { source_guid, common });
+        self.memory.insert(key, Remembered { source_guid, common, replaced });
     }
 
     /// `LOGICAL@SYSTEM`; of a system's own datasets in a `many_to_one` group, `LOGICAL@SYSTEM<HOME`.

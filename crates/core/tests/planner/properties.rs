@@ -69,6 +69,23 @@ proptest! {
     }
 
     #[test]
+    fn no_run_carries_over_more_deletions_than_the_groups_share(fleet in any_fleet()) {
+        let Some(mirror) = fleet.group.mirror_deletes else { return Ok(()) };
+        let (plan, _) = fleet.plan();
+        let approved = |step: &Step| fleet.decisions.iter().any(|decision| decision.approves(step.target_system, &step.action));
+        let (mut gone, mut of) = (0, 0);
+        for step in plan.steps.iter().filter(|step| matches!(step.action, Action::DestroySnapshots { .. })) {
+            if approved(step) {
+                continue;
+            }
+            gone += step.action.destroys().len();
+            let inventory = fleet.systems[&step.target_system].inventory.as_ref().unwrap();
+            of += inventory.datasets[&step.target].snapshots.len();
+        }
+        prop_assert!(gone * 100 <= of * usize::from(mirror.max_percent), "{} of {}", gone, of);
+    }
+
+    #[test]
     fn parents_come_before_children(fleet in any_fleet()) {
         let (plan, _) = fleet.plan();
         for (index, step) in plan.steps.iter().enumerate() {

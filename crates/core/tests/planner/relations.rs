@@ -7,7 +7,7 @@ use zfs_sync_core::{
     plan::{Base, Comparison, Relation, compare},
 };
 
-use crate::parse::parse_dataset;
+use crate::{fleet::OF_ITS_SOURCE, parse::parse_dataset};
 
 fn base_text(base: &Base) -> String {
     match base {
@@ -115,6 +115,8 @@ fn describe(comparison: &Comparison) -> String {
 #[case("a:1:1 b:2:2", "a:1:7 b:2:8 partial=2<1", "up to date, common @b, lag 0, dead 2")]
 #[case("a:1:1 b:2:2", "a:1:7 partial=2", "behind @a, common @a, lag 1, dead 2")]
 #[case("a:1:1 b:2:2", "a:1:7 x:9:9 partial=2<1", "diverged after @a, common @a, lag 1, only there x, dead 2")]
+#[case("a:1:1 b:2:2", "partial=1 of=tank/y", "never seeded, lag 2, dead 1")]
+#[case("a:1:1 b:2:2", "a:1:7 partial=2<1 of=tank/x/y", "behind @a, common @a, lag 1, dead 2")]
 #[case("a:1:1 b:2:2", "a:1:7 partial=2<1 written=5", "modified by 5 after @a, common @a, lag 1")]
 #[case("a:1:1 b:2:2", "a:1:7 partial=9<1 written=5", "modified by 5 after @a, common @a, lag 1, dead 9")]
 #[case("b:2:2 a:3:3", "a:1:7 b:2:8 partial=3<2", "clash of @a, common @b, lag 1, only there a")]
@@ -127,7 +129,10 @@ fn describe(comparison: &Comparison) -> String {
 #[case("", "volume partial=1", "kind mismatch, lag 0, dead 1")]
 fn histories_relate(#[case] source: &str, #[case] target: &str, #[case] expected: &str) {
     let source = parse_dataset(&format!("tank/x {source}"));
-    let target = (target != "-").then(|| parse_dataset(&format!("backup/x {target}")));
+    let mut target = (target != "-").then(|| parse_dataset(&format!("backup/x {target}")));
+    if let Some(partial) = target.as_mut().and_then(|target| target.properties.partial.as_mut()) {
+        partial.to_name = partial.to_name.replace(OF_ITS_SOURCE, "tank/x");
+    }
     assert_eq!(describe(&compare(&source, target.as_ref())), expected);
 }
 

@@ -96,6 +96,9 @@ impl Fleet {
         };
         writeln!(text, "  ! {}, {}{stake}", kind.as_str(), severity.as_str()).unwrap();
         writeln!(text, "    {}; {}", self.render_side(source), self.render_side(target)).unwrap();
+        for head in &conflict.other_heads {
+            writeln!(text, "    also: {}", self.render_side(head)).unwrap();
+        }
         let possible: Vec<&str> = strategies
             .iter()
             .filter(|offer| offer.obstacle.is_none())

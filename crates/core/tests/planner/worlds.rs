@@ -10,12 +10,12 @@ use zfs_sync_core::{
     guid::Guid,
     ids::{SystemId, TransferId},
     inventory::{Dataset, DatasetKind, Inventory, PartialReceive},
-    plan::{Decision, MakeRoom, Remembered, ReplicaKey, Running},
+    plan::{Copies, Decision, MakeRoom, Place, Remembered, ReplicaKey, Running, Standing},
 };
 
 use crate::{
     events::Event,
-    fleet::{Fleet, System, bookmark, dataset, noon, partial, snapshot, system_id},
+    fleet::{Fleet, System, bookmark, dataset, guid_on, noon, partial, snapshot, system_id},
     model::{SOURCES, World},
 };
 
@@ -55,8 +55,8 @@ const POLICIES: [OnDivergence; 7] = [
 ];
 
 pub(crate) fn any_partial() -> impl Strategy<Value = Option<PartialReceive>> {
-    let one = (1..9_u64, option::of(1..9_u64), any::<bool>())
-        .prop_map(|(to, from, raw)| PartialReceive { raw, ..partial(to, from) });
+    let one = (1..9_u64, option::of(1..9_u64), any::<bool>(), sample::select(&NAMES[..]))
+        .prop_map(|(to, from, raw, of)| PartialReceive { raw, ..partial(of, to, from) });
     option::weighted(0.3, one)
 }
 
@@ -111,7 +111,7 @@ fn any_decision() -> impl Strategy<Value = Decision> {
             let moved = |target: &SystemId| {
                 NAMES
                     .iter()
-                    .map(|name| (*target, dataset(name).properties.guid))
+                    .map(|name| (*target, guid_on(*target, &name.parse().unwrap())))
                     .nth(usize::from(discard) + 2)
             };
             Decision {
@@ -137,7 +137,14 @@ fn any_memory() -> impl Strategy<Value = (ReplicaKey, Remembered)> {
                 dataset: name.parse().unwrap(),
                 target_system: system_id(target),
             };
-            (key, Remembered { source_guid: dataset(source).properties.guid, common })
+            (
+                key,
+                Remembered {
+                    source_guid: guid_on(system_id(home), &source.parse().unwrap()),
+                    common,
+                    replaced: false,
+                },
+            )
         },
     )
 }
@@ -217,7 +224,14 @@ pub(crate) fn any_fleet() -> impl Strategy<Value = Fleet> {
             fleet.decisions = decisions;
             fleet.memory = memory.into_iter().collect();
             fleet.unreachable = unreachable.into_iter().collect();
-            fleet.holders = holders.into_iter().collect();
+            for (guid, systems) in holders {
+                let copies: &mut Copies = fleet.holders.entry(guid).or_default();
+                for system in systems {
+                    copies.report(system);
+                    copies.keep(Place { system, dataset: Guid::new(90) }, Standing::Stays);
+                }
+            }
+            fleet.tell_apart();
             fleet
         })
 }

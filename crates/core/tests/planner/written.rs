@@ -4,17 +4,18 @@ use std::fmt;
 
 use zfs_sync_core::{
     group::{GroupMode, Profile},
+    guid::Guid,
     ids::SystemId,
     inventory::{Dataset, DatasetKind},
-    plan::{Decision, MakeRoom},
+    plan::{Decision, MakeRoom, Place, Standing},
     time::Timestamp,
 };
 
-use crate::fleet::{Fleet, dataset};
+use crate::fleet::{Fleet, guid_on};
 
 impl fmt::Debug for Fleet {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for system in self.systems.values() {
+        for (id, system) in &self.systems {
             let Some(inventory) = &system.inventory else {
                 writeln!(out, "system {} silent", system.name)?;
                 continue;
@@ -23,7 +24,7 @@ impl fmt::Debug for Fleet {
             let guids = if inventory.without_guids { " no-guids" } else { "" };
             writeln!(out, "system {}{stale}{guids}", system.name)?;
             for dataset in inventory.datasets.values() {
-                write_dataset(out, dataset)?;
+                write_dataset(out, dataset, guid_on(*id, &dataset.name))?;
             }
         }
         self.write_group(out)?;
@@ -35,10 +36,10 @@ impl fmt::Debug for Fleet {
             let target = self.called(key.target_system);
             write!(out, "remember {}@{target} home={}", key.dataset, self.called(key.home))?;
             write!(out, " source={}", remembered.source_guid)?;
-            match remembered.common {
-                Some(common) => writeln!(out, " common={common}")?,
-                None => writeln!(out)?,
+            if let Some(common) = remembered.common {
+                write!(out, " common={common}")?;
             }
+            writeln!(out, "{}", if remembered.replaced { " replaced" } else { "" })?;
         }
         for decision in &self.decisions {
             self.write_decision(out, decision)?;
@@ -46,19 +47,24 @@ impl fmt::Debug for Fleet {
         for (from, to) in &self.unreachable {
             writeln!(out, "unreachable {} {}", self.called(*from), self.called(*to))?;
         }
-        for (guid, systems) in &self.holders {
-            for system in systems {
-                writeln!(out, "holder {guid} {}", self.called(*system))?;
+        for (guid, copies) in &self.holders {
+            for (Place { system, dataset }, standing) in copies.places() {
+                let word = match standing {
+                    Standing::Stays => "",
+                    Standing::Doomed => " doomed",
+                    Standing::Unheard => " unheard",
+                };
+                writeln!(out, "holder {guid} {} dataset={dataset}{word}", self.called(system))?;
             }
         }
         Ok(())
     }
 }
 
-fn write_dataset(out: &mut fmt::Formatter<'_>, made: &Dataset) -> fmt::Result {
+fn write_dataset(out: &mut fmt::Formatter<'_>, made: &Dataset, usual: Guid) -> fmt::Result {
     let properties = &made.properties;
     write!(out, "  {}", made.name)?;
-    if properties.guid != dataset(made.name.as_str()).properties.guid {
+    if properties.guid != usual {
         write!(out, " guid={}", properties.guid)?;
     }
     if properties.kind == DatasetKind::Volume {
@@ -80,6 +86,9 @@ fn write_dataset(out: &mut fmt::Formatter<'_>, made: &Dataset) -> fmt::Result {
         write!(out, " partial={}", partial.to_guid)?;
         if let Some(from) = partial.from_guid {
             write!(out, "<{from}")?;
+        }
+        if let Some((source, _)) = partial.to_name.split_once('@') {
+            write!(out, " of={source}")?;
         }
         if partial.raw {
             write!(out, " raw-partial")?;

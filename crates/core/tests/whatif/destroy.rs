@@ -257,3 +257,13 @@ fn the_worst_finding_is_the_answer_and_comes_first() {
     assert!(json.contains(r#""answer":"loses_data""#), "{json}");
     assert_eq!(serde_json::from_str::<Vec<Verdict>>(&json).unwrap(), verdicts);
 }
+
+#[test]
+fn a_pool_that_two_systems_report_is_one_copy() {
+    let moved = "
+        system nas1
+          tank/a guid=7 a1:1:90 a2:2:60
+        system nas2
+          tank/a guid=7 a1:1:90 a2:2:60";
+    assert_eq!(answers(&Fleet::parse(moved), &["nas1:tank/a@a1"]), [Answer::LosesData]);
+}

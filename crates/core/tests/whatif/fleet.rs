@@ -107,6 +107,7 @@ fn parse_dataset(line: &str) -> Dataset {
             _ => match word.split_once('=') {
                 Some(("written", bytes)) => properties.written = bytes.parse().unwrap(),
                 Some(("origin", origin)) => properties.origin = Some(origin.to_owned()),
+                Some(("guid", guid)) => properties.guid = guid.parse().unwrap(),
                 Some(("partial", guid)) => {
                     let to_guid = guid.parse().unwrap();
                     let partial = PartialReceive {
@@ -145,9 +146,14 @@ impl Fleet {
                 Some(("system", rest)) => fleet.add_system(rest),
                 Some(("group", rest)) => fleet.add_group(rest),
                 _ => {
-                    let dataset = parse_dataset(line);
+                    let mut dataset = parse_dataset(line);
+                    let number = 1000 * fleet.systems.len() as u64;
                     let last = fleet.systems.values_mut().last().unwrap();
-                    last.inventory.as_mut().unwrap().datasets.insert(dataset.name.clone(), dataset);
+                    let datasets = &mut last.inventory.as_mut().unwrap().datasets;
+                    if dataset.properties.guid == self::dataset("tank").properties.guid {
+                        dataset.properties.guid = Guid::new(number + datasets.len() as u64);
+                    }
+                    datasets.insert(dataset.name.clone(), dataset);
                 }
             }
         }

@@ -69,7 +69,10 @@ fn any_fleet() -> impl Strategy<Value = Fleet> {
             write!(script, "\ngroup g{index} {mode} {members} {include} {mapping}").unwrap();
         }
         let mut fleet = Fleet::parse(&script);
-        for (number, (inventory, fresh)) in (1..).zip(systems) {
+        for (number, (mut inventory, fresh)) in (1..).zip(systems) {
+            for (dataset, index) in inventory.iter_mut().flat_map(|it| it.datasets.values_mut()).zip(0..) {
+                dataset.properties.guid = Guid::new(1000 * number as u64 + index);
+            }
             let name = fleet.systems[&system_id(number)].name.clone();
             fleet.systems.insert(system_id(number), System { name, inventory, fresh });
         }

@@ -65,6 +65,8 @@ pub(crate) const ACCESS: &[(&str, &str, Needs)] = &[
     ("POST", "/api/v1/systems/{system_id}/hello", OwnSystem),
     ("POST", "/api/v1/systems/{system_id}/inventory", OwnSystem),
     ("POST", "/api/v1/systems/{system_id}/lease", OwnSystem),
+    ("POST", "/api/v1/systems/{system_id}/certificate", OwnSystem),
+    ("POST", "/api/v1/systems/{system_id}/ticket", OwnSystem),
     ("GET", "/api/v1/enrolment-tokens", ADMIN),
     ("POST", "/api/v1/enrolment-tokens", ADMIN),
     ("DELETE", "/api/v1/enrolment-tokens/{token_id}", ADMIN),

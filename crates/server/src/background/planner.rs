@@ -15,7 +15,7 @@ use zfs_sync_store::{ChangedDataset, GroupRow};
 use crate::{
     error::Answer,
     planning::{
-        Changes, Fleet, PlanError, Scope, Settling, drop_unwanted, enqueue, keep, logical_of, plan_group,
+        Changes, Fleet, PlanError, Scope, Settling, drop_unwanted, enqueue, keep, plan_group,
         settle_decisions,
     },
     state::AppState,
@@ -25,10 +25,14 @@ use crate::{
 /// Changed datasets that one pass takes. More wait for the next one, so that a fleet that reports for the first time does not make one
 /// pass of it.
 const MOST_CHANGES: u64 = 10_000;
+/// How often everything is looked at.
+const SWEEP: SignedDuration = SignedDuration::from_secs(1);
 
 /// What the last pass saw: hints for what to look at next. Lost with the process, after which everything is looked at.
 #[derive(Debug, Default)]
 pub(crate) struct Planner {
+    /// When everything was last looked at.
+    swept_at: Option<Timestamp>,
     fresh: BTreeMap<SystemId, bool>,
     health: BTreeMap<SystemId, &'static str>,
     planned_at: BTreeMap<GroupId, Timestamp>,
@@ -59,19 +63,71 @@ impl Planner {
     ) -> Answer<()> {
         // First, so that what is reported while this pass looks is seen by the next one.
         let changed = state.store.changed_datasets(MOST_CHANGES).await?;
-        let mut fleet = Fleet::load(state).await?;
-        self.tell_health(state, &fleet).await;
-        let groups = state.store.groups().await?;
+        let told = !changed.is_empty() || !whole.is_empty() || !targets.is_empty();
+        let sweeps = !told || self.is_sweep_due(state);
+        let (mut fleet, groups) = if sweeps {
+            (Fleet::load(state).await?, state.store.groups().await?)
+        } else {
+            self.concerned(state, whole, targets, &changed).await?
+        };
+        if sweeps {
+            self.tell_health(state, &fleet).await;
+            self.forget(&fleet, &groups);
+        }
         let changes = self.changes(state, &fleet, &groups, &changed, targets).await?;
         self.mark_whole(state, &fleet, &groups, whole);
         let outcome = self.plan_all(state, &mut fleet, groups, changes, whole).await;
         if outcome.is_ok() {
+            if sweeps {
+                self.swept_at = Some(fleet.now);
+            }
             state.store.forget_changed(&changed).await?;
             if u64::try_from(changed.len()).is_ok_and(|many| many >= MOST_CHANGES) {
                 state.wake.reported();
             }
         }
         outcome
+    }
+
+    /// True when all systems and groups are to be looked at: who has fallen silent, whose time has come. In between only what somebody has
+    /// told of is, so that one change costs the same in a fleet of ten groups and of a thousand.
+    fn is_sweep_due(&self, state: &AppState) -> bool {
+        self.swept_at.is_none_or(|at| state.now().duration_since(at).abs() >= SWEEP)
+    }
+
+    /// The groups that something was told of, and their members.
+    async fn concerned(
+        &self,
+        state: &AppState,
+        whole: &BTreeSet<GroupId>,
+        targets: &BTreeSet<(GroupId, SystemId, DatasetName)>,
+        changed: &[ChangedDataset],
+    ) -> Answer<(Fleet, Vec<GroupRow>)> {
+        let systems: BTreeSet<SystemId> = changed.iter().map(|change| change.system).collect();
+        let mut groups = state.store.groups_of_systems(&systems.into_iter().collect::<Vec<_>>()).await?;
+        let now = state.now();
+        let due = self.look_again.iter().take_while(|(at, ..)| *at <= now).map(|(_, group, ..)| *group);
+        let settling = self.settling.iter().filter(|(_, ends)| !ends.is_empty()).map(|(group, _)| *group);
+        let told = whole.iter().copied().chain(targets.iter().map(|(group, ..)| *group));
+        let others: BTreeSet<GroupId> = told.chain(due).chain(settling).collect();
+        for id in others {
+            if groups.iter().all(|row| row.group.id != id) {
+                groups.extend(state.store.group(id).await?);
+            }
+        }
+        let members: BTreeSet<SystemId> =
+            groups.iter().flat_map(|row| row.group.members.iter().copied()).collect();
+        let fleet = Fleet::of(state, &members.into_iter().collect::<Vec<_>>()).await?;
+        Ok((fleet, groups))
+    }
+
+    /// Forgets what was known of groups that are gone.
+    fn forget(&mut self, fleet: &Fleet, groups: &[GroupRow]) {
+        let known: BTreeSet<GroupId> = groups.iter().map(|row| row.group.id).collect();
+        self.planned_at.retain(|id, _| known.contains(id));
+        self.settling.retain(|id, _| known.contains(id));
+        self.look_again.retain(|(_, id, ..)| known.contains(id));
+        self.fresh.retain(|id, _| fleet.systems.contains_key(id));
     }
 
     /// What reports, transfers and confirmed transfers have changed.
@@ -89,17 +145,17 @@ impl Planner {
         for group in definitions {
             let of_group = targets.iter().filter(|(id, ..)| *id == group.id);
             for (_, system, target) in of_group {
-                changes.add(group.id, logical_of(group, *system, target));
+                changes.add(group.id, group.logical_of(*system, target));
             }
             let due = self.look_again.iter().take_while(|(at, ..)| *at <= fleet.now);
             for (_, _, system, target) in due.filter(|(_, id, ..)| *id == group.id) {
-                changes.add(group.id, logical_of(group, *system, target));
+                changes.add(group.id, group.logical_of(*system, target));
             }
             for end in self.settling.get(&group.id).into_iter().flatten() {
                 if reported(fleet, end.source, end.finished_at)
                     && reported(fleet, end.target, end.finished_at)
                 {
-                    changes.add(group.id, logical_of(group, end.target, &end.dataset));
+                    changes.add(group.id, group.logical_of(end.target, &end.dataset));
                 }
             }
         }
@@ -123,11 +179,7 @@ impl Planner {
                 whole.insert(row.group.id);
             }
         }
-        self.fresh = fresh;
-        let known: BTreeSet<GroupId> = groups.iter().map(|row| row.group.id).collect();
-        self.planned_at.retain(|id, _| known.contains(id));
-        self.settling.retain(|id, _| known.contains(id));
-        self.look_again.retain(|(_, id, ..)| known.contains(id));
+        self.fresh.extend(fresh);
     }
 
     async fn plan_all(

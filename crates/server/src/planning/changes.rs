@@ -2,12 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use zfs_sync_core::{
-    group::{GroupMode, Profile, SyncGroup},
-    ids::{GroupId, SystemId},
-    name::DatasetName,
-    plan::Reason,
-};
+use zfs_sync_core::{group::SyncGroup, ids::GroupId, name::DatasetName, plan::Reason};
 use zfs_sync_store::{ChangedDataset, ReplicaFilter};
 
 use crate::{error::Answer, state::AppState};
@@ -48,7 +43,7 @@ impl Changes {
         for group in groups {
             let mut structural = false;
             for change in changed.iter().filter(|change| group.members.contains(&change.system)) {
-                let logical = logical_of(group, change.system, &change.name);
+                let logical = group.logical_of(change.system, &change.name);
                 structural |= change.structural && (!logical.is_empty() || is_above_target(group, change));
                 self.add(group.id, logical);
             }
@@ -70,51 +65,4 @@ impl Changes {
 fn is_above_target(group: &SyncGroup, change: &ChangedDataset) -> bool {
     let mappings = group.mappings.iter().chain(group.member_mappings.values().flatten());
     mappings.into_iter().any(|mapping| mapping.to.is_within(&change.name))
-}
-
-/// The logical datasets that a dataset of a member stands for, whether it exists or not.
-pub(crate) fn logical_of(group: &SyncGroup, system: SystemId, name: &DatasetName) -> BTreeSet<DatasetName> {
-    // What was set aside belongs to the name it had.
-    let plain = name.as_str().split_once(ASIDE).and_then(|(before, _)| before.parse().ok());
-    let names = [Some(name.clone()), plain].into_iter().flatten();
-    names.flat_map(|name| named(group, system, &name)).collect()
-}
-
-/// Stands between a replica's name and the time at which it was set aside.
-const ASIDE: &str = ".aside-";
-
-/// True when the group keeps a logical dataset of its own in this dataset of a system: what is in it is destroyed by nobody without the
-/// witness being told. What was set aside waits for somebody to destroy it.
-pub(super) fn keeps(group: &SyncGroup, system: SystemId, name: &DatasetName) -> bool {
-    group.enabled
-        && group.members.contains(&system)
-        && !name.as_str().contains(ASIDE)
-        && !named(group, system, name).is_empty()
-}
-
-/// The logical datasets whose name on the system is this one.
-fn named(group: &SyncGroup, system: SystemId, name: &DatasetName) -> BTreeSet<DatasetName> {
-    let mut logical = BTreeSet::new();
-    for home in group.homes() {
-        if home == system || group.mode == GroupMode::Local {
-            logical.extend(Some(name.clone()).filter(|name| group.selects(name)));
-        }
-        if group.mode != GroupMode::ManyToOne || system == group.hub {
-            logical.extend(group.logical_names(home, name, system));
-        }
-    }
-    if group.profile == Profile::Classic && system != group.hub {
-        logical.extend(classic(group, name));
-    }
-    logical
-}
-
-/// With the classic profile a replica may be in any pool: its path decides. The source's pools are not known here, but those that the
-/// patterns name are.
-fn classic(group: &SyncGroup, name: &DatasetName) -> Vec<DatasetName> {
-    let Some((_, path)) = name.as_str().split_once('/') else { return Vec::new() };
-    let pools: BTreeSet<&str> =
-        group.include.iter().filter_map(|pattern| pattern.as_str().split('/').next()).collect();
-    let names = pools.into_iter().filter(|pool| !pool.contains('*')).map(|pool| format!("{pool}/{path}"));
-    names.filter_map(|name| name.parse().ok()).filter(|name| group.selects(name)).collect()
 }

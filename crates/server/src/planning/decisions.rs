@@ -1,11 +1,9 @@
 //! Decisions that people have taken and that are still being carried out.
 
-use std::collections::BTreeSet;
-
 use zfs_sync_core::{
-    group::{GroupMode, SyncGroup},
+    group::SyncGroup,
     ids::{GroupId, SystemId},
-    plan::{Decision, Reason, ReplicaReport, ReplicaState},
+    plan::{Decision, ReplicaReport},
 };
 use zfs_sync_store::DecisionOutcome;
 
@@ -38,10 +36,10 @@ pub(crate) async fn settle_decisions(
             let gone = |target: &SystemId| !group.members.contains(target);
             // Nobody can follow a winner that is gone.
             let no_winner = gone(&decision.winner);
-            take_out(&mut left, |target| no_winner || gone(target));
+            left.take_out(|target| no_winner || gone(target));
         }
         let stay = left.targets.len();
-        take_arrived(group, &mut left, replicas);
+        left.take_out_arrived(group, replicas);
         if left.targets == decision.targets {
             continue;
         }
@@ -57,48 +55,4 @@ pub(crate) async fn settle_decisions(
         tracing::info!(%plan, dataset.name = %dataset, outcome = outcome.as_str(), "the decision has ended");
     }
     Ok(settled)
-}
-
-/// Takes out those targets that are at the winner's newest snapshot. They follow as the group says from then on, and so must never come
-/// before whom they follow there: who is still to go back to the winner would take them along the other way.
-fn take_arrived(group: &SyncGroup, left: &mut Decision, replicas: &[ReplicaReport]) {
-    loop {
-        let arrived = |target: &SystemId| has_arrived(left, *target, replicas);
-        let out: BTreeSet<SystemId> = if group.mode == GroupMode::Mesh {
-            // Whom a mesh follows depends on what all members have, so they arrive together.
-            if left.targets.iter().all(arrived) { left.targets.clone() } else { BTreeSet::new() }
-        } else {
-            let edges = group.edges();
-            let is_free = |target: &&SystemId| {
-                let mut onto = edges.iter().filter(|edge| edge.home == left.home && edge.target == **target);
-                onto.all(|edge| edge.source == **target || !left.targets.contains(&edge.source))
-            };
-            left.targets.iter().filter(|target| arrived(target)).filter(is_free).copied().collect()
-        };
-        if out.is_empty() {
-            return;
-        }
-        take_out(left, |target| out.contains(target));
-    }
-}
-
-fn take_out(decision: &mut Decision, goes: impl Fn(&SystemId) -> bool) {
-    decision.targets.retain(|target| !goes(target));
-    decision.may_destroy.retain(|target, _| !goes(target));
-    decision.may_discard.retain(|target, _| !goes(target));
-    decision.may_move.retain(|target, _| !goes(target));
-}
-
-fn has_arrived(decision: &Decision, target: SystemId, replicas: &[ReplicaReport]) -> bool {
-    let mut of_target = replicas.iter().filter(|replica| {
-        replica.home == decision.home
-            && replica.dataset == decision.dataset
-            && replica.target_system == target
-            && replica.source_system == decision.winner
-    });
-    of_target.next().is_some_and(|replica| {
-        replica.state == ReplicaState::InSync
-            && replica.step.is_none()
-            && replica.reason == Some(Reason::NoNewSnapshot)
-    })
 }

@@ -12,14 +12,14 @@ use zfs_sync_core::{
     inventory::{Dataset, Inventory},
     name::DatasetName,
     plan::{
-        self, Decision, Input, Needed, Plan, Remembered, ReplicaKey, ReplicaReport, Report, Running,
+        self, Copies, Decision, Input, Needed, Plan, Remembered, ReplicaKey, ReplicaReport, Report, Running,
         SystemView,
     },
     time::Timestamp,
 };
-use zfs_sync_store::{ReplicaFilter, TransferFilter};
+use zfs_sync_store::ReplicaFilter;
 
-use super::{Fleet, changes::keeps, decisions::decisions};
+use super::{Fleet, decisions::decisions, kept::copies};
 use crate::{error::Answer, state::AppState};
 
 /// How much of a group is planned.
@@ -58,7 +58,7 @@ pub(super) struct Facts {
     pub(super) unreachable: BTreeSet<(SystemId, SystemId)>,
     pub(super) decisions: Vec<Decision>,
     memory: BTreeMap<ReplicaKey, Remembered>,
-    holders: BTreeMap<Guid, BTreeSet<SystemId>>,
+    holders: BTreeMap<Guid, Copies>,
     now: Timestamp,
 }
 
@@ -93,36 +93,17 @@ impl Facts {
             holders: BTreeMap::new(),
             now: fleet.now,
         };
-        facts.holders = facts.holders(state, fleet).await?;
+        facts.holders = facts.holders(state).await?;
         Ok(facts)
     }
 
-    /// Who else in the fleet keeps what a policy of the group might destroy.
-    async fn holders(&self, state: &AppState, fleet: &Fleet) -> Answer<BTreeMap<Guid, BTreeSet<SystemId>>> {
+    /// Who else in the fleet has what a policy of the group might destroy.
+    async fn holders(&self, state: &AppState) -> Answer<BTreeMap<Guid, Copies>> {
         if !self.group.allow_destroy {
             return Ok(BTreeMap::new());
         }
         let asked: Vec<Guid> = self.doubtful().into_iter().collect();
-        let holders = state.store.holders(&asked).await?;
-        if holders.is_empty() {
-            return Ok(BTreeMap::new());
-        }
-        let places = Places::load(state).await?;
-        let doomed = doomed(state).await?;
-        // A source that has a snapshot in any dataset has not destroyed it: then there is no deletion to carry over.
-        let is_source =
-            |system: &SystemId| self.group.mirror_deletes.is_some() && self.group.members.contains(system);
-        let counts = |guid: Guid, system: SystemId, names: &BTreeSet<DatasetName>| {
-            is_source(&system)
-                || fleet.is_heard(state, system)
-                    && !doomed.contains(&(system, guid))
-                    && places.keep(system, names)
-        };
-        let who = |(guid, systems): (Guid, BTreeMap<SystemId, BTreeSet<DatasetName>>)| {
-            let systems = systems.into_iter().filter(|(system, names)| counts(guid, *system, names));
-            (guid, systems.map(|(system, _)| system).collect())
-        };
-        Ok(holders.into_iter().map(who).collect())
+        copies(state, &asked).await
     }
 
     /// What targets have and not every member has in its dataset of the same lineage: nothing else is ever destroyed by policy.
@@ -192,23 +173,6 @@ impl Facts {
     }
 }
 
-/// Copies that some group is about to destroy, by a transfer under way or because a person has approved it: nobody may rely on them.
-pub(super) async fn doomed(state: &AppState) -> Answer<BTreeSet<(SystemId, Guid)>> {
-    let unfinished = TransferFilter { unfinished: Some(true), ..TransferFilter::default() };
-    let mut doomed = BTreeSet::new();
-    for row in state.store.transfers(&unfinished).await? {
-        doomed.extend(row.step.action.destroys().iter().map(|lost| (row.target_system, lost.guid)));
-    }
-    for row in state.store.groups().await? {
-        for decision in decisions(state, row.group.id).await? {
-            for (target, guids) in &decision.may_destroy {
-                doomed.extend(guids.iter().map(|guid| (*target, *guid)));
-            }
-        }
-    }
-    Ok(doomed)
-}
-
 /// The logical datasets that this dataset of a target is a replica of, with their homes.
 fn lineages(group: &SyncGroup, target: SystemId, name: &DatasetName) -> Vec<(SystemId, DatasetName)> {
     let of_home = |home: SystemId| {
@@ -216,23 +180,6 @@ fn lineages(group: &SyncGroup, target: SystemId, name: &DatasetName) -> Vec<(Sys
         names.map(move |logical| (home, logical))
     };
     group.homes().into_iter().flat_map(of_home).collect()
-}
-
-/// The datasets that enabled groups keep.
-#[derive(Debug)]
-pub(super) struct Places(Vec<SyncGroup>);
-
-impl Places {
-    pub(super) async fn load(state: &AppState) -> Answer<Self> {
-        let groups = state.store.groups().await?.into_iter();
-        Ok(Self(groups.map(|row| row.group).filter(|group| group.enabled).collect()))
-    }
-
-    /// True when a group keeps one of these datasets of a system. What is in any other dataset nobody has promised to keep; and whoever is
-    /// in no group must not have others destroy what they have by saying that it has that too.
-    pub(super) fn keep(&self, system: SystemId, names: &BTreeSet<DatasetName>) -> bool {
-        self.0.iter().any(|group| names.iter().any(|name| keeps(group, system, name)))
-    }
 }
 
 type Inventories = BTreeMap<SystemId, Option<Arc<Inventory>>>;

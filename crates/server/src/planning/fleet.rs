@@ -11,7 +11,7 @@ use zfs_sync_store::SystemRow;
 use crate::{
     error::Answer,
     state::AppState,
-    views::{self, is_fresh, is_heard},
+    views::{self, is_fresh},
 };
 
 /// Systems, and the inventories that were needed so far.
@@ -28,14 +28,27 @@ impl Fleet {
         Ok(Self { now: state.now(), systems, inventories: HashMap::new() })
     }
 
+    /// Only these systems: what one change costs must not depend on how many others there are.
+    pub(crate) async fn of(state: &AppState, ids: &[SystemId]) -> Answer<Self> {
+        let rows = state.store.systems_by_id(ids).await?;
+        let systems = rows.into_iter().map(|row| (row.id, row)).collect();
+        Ok(Self { now: state.now(), systems, inventories: HashMap::new() })
+    }
+
+    /// Looks up systems that are to be named.
+    pub(crate) async fn know(&mut self, state: &AppState, ids: &[SystemId]) -> Answer<()> {
+        let unknown: Vec<SystemId> =
+            ids.iter().filter(|id| !self.systems.contains_key(id)).copied().collect();
+        if !unknown.is_empty() {
+            let rows = state.store.systems_by_id(&unknown).await?;
+            self.systems.extend(rows.into_iter().map(|row| (row.id, row)));
+        }
+        Ok(())
+    }
+
     /// True when the system's newest report may be acted on.
     pub(crate) fn is_fresh(&self, state: &AppState, id: SystemId) -> bool {
         self.systems.get(&id).is_some_and(|row| is_fresh(row, &state.settings, self.now))
-    }
-
-    /// True when another copy may be destroyed because of what the system's newest report says it has.
-    pub(crate) fn is_heard(&self, state: &AppState, id: SystemId) -> bool {
-        self.systems.get(&id).is_some_and(|row| is_heard(row, &state.settings, self.now))
     }
 
     /// What the system reported; `None` before its first complete report.

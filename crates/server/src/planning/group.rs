@@ -7,16 +7,15 @@ use zfs_sync_core::{
     group::SyncGroup,
     ids::{GroupId, SystemId},
     name::DatasetName,
-    plan::{self, Decision, Plan, Reason, ReplicaReport, Report, Step},
+    plan::{self, Plan, Reason, ReplicaReport, Report, Step},
     time::Timestamp,
 };
 use zfs_sync_store::ReplicaFilter;
 
 use super::{
-    Fleet, Keepers, NO_ADDRESS, Scope, Settling, Word, executor,
+    Fleet, NO_ADDRESS, Scope, Settling, executor,
     facts::Facts,
     queue::{Queue, Target, Waiting},
-    still_wanted,
 };
 use crate::{error::ApiError, state::AppState};
 
@@ -94,7 +93,6 @@ pub(crate) async fn plan_group(
     let mut facts = Facts::load(state, fleet, group, scope).await?;
     facts.running = running;
     facts.unreachable = unreachable;
-    let decisions = facts.decisions.clone();
     let (plan, report, violations) = tokio::task::spawn_blocking(move || facts.plan())
         .await
         .map_err(|source| PlanError::Panicked { group: group.name.clone(), source })?;
@@ -103,28 +101,9 @@ pub(crate) async fn plan_group(
         return Err(PlanError::Unsafe { group: group.name.clone(), count, first });
     }
     let claims = claims_of_others(state, group, &plan).await?;
-    let last_copies = last_copies(state, group, &decisions, &plan).await?;
-    Ok(sort_out(plan, report, &InTheWay { waiting, claims, last_copies }, fleet, settling))
-}
-
-/// Targets of this plan on which a policy would destroy a copy that nobody else can be relied on to keep, and why, in words. The same is
-/// asked again when the step begins.
-async fn last_copies(
-    state: &AppState,
-    group: &SyncGroup,
-    decisions: &[Decision],
-    plan: &Plan,
-) -> Result<BTreeMap<Target, String>, PlanError> {
-    let (mut keepers, mut last) = (Keepers::default(), BTreeMap::new());
-    for step in &plan.steps {
-        if still_wanted(Some(group), decisions, step) == Ok(Word::Person) {
-            continue;
-        }
-        if let Some(why) = keepers.why_last(state, step).await? {
-            last.insert((step.target_system, step.target.clone()), why);
-        }
-    }
-    Ok(last)
+    let named: Vec<SystemId> = claims.values().map(|claim| claim.source.0).collect();
+    fleet.know(state, &named).await?;
+    Ok(sort_out(plan, report, &InTheWay { waiting, claims }, fleet, settling))
 }
 
 /// Targets that one query asks about.
@@ -170,7 +149,6 @@ async fn claims_of_others(
 struct InTheWay {
     waiting: BTreeMap<Target, Waiting>,
     claims: BTreeMap<Target, Claim>,
-    last_copies: BTreeMap<Target, String>,
 }
 
 fn sort_out(
@@ -180,7 +158,7 @@ fn sort_out(
     fleet: &Fleet,
     settling: Vec<Settling>,
 ) -> Planned {
-    let InTheWay { waiting, claims, last_copies } = in_the_way;
+    let InTheWay { waiting, claims } = in_the_way;
     let mut by_target: BTreeMap<Target, &mut ReplicaReport> = report
         .replicas
         .iter_mut()
@@ -208,13 +186,8 @@ fn sort_out(
             hold(Reason::MappingCollision, &next);
             continue;
         }
-        if let Some(why) = last_copies.get(&key) {
-            let next = format!("Nothing: {why}. Bring that copy back into reach, or decide what to give up.");
-            hold(Reason::LastCopy, &next);
-            continue;
-        }
         let before = waiting.get(&key);
-        match (executor(step, &fleet.systems), before.filter(|waiting| waiting.holds(step))) {
+        match (executor(step, &fleet.systems, fleet.now), before.filter(|waiting| waiting.holds(step))) {
             (None, _) => hold(Reason::Parked, NO_ADDRESS),
             (Some(executor), Some(waiting)) => {
                 hold(waiting.reason, &waiting.why);

@@ -14,23 +14,23 @@ mod propose;
 mod queue;
 mod refresh;
 mod retry;
-mod still_wanted;
+mod ticket;
 mod withdraw;
 
 pub(crate) use self::{
-    changes::{Changes, logical_of},
+    changes::Changes,
     decisions::{decisions, settle_decisions},
     execute::{enqueue, execute},
-    executor::{NO_ADDRESS, address, executor},
+    executor::{NO_ADDRESS, address, executor, has_certificate, listener},
     facts::Scope,
     fleet::Fleet,
     group::{PlanError, Planned, plan_group},
     keep::keep,
-    kept::Keepers,
+    kept::{other_copies, why_last},
     propose::propose,
     queue::Settling,
     refresh::refresh,
     retry::{AfterFailure, after_failure},
-    still_wanted::{Word, still_wanted},
+    ticket::ticket,
     withdraw::{drop_unwanted, replace, withdraw},
 };

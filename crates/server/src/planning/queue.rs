@@ -27,8 +27,8 @@ pub(crate) struct Waiting {
     pub(super) reason: Reason,
     /// When it is tried again.
     pub(super) next_at: Option<Timestamp>,
-    /// What it was about to do, and who would have sent; `None` where that is not known any more.
-    step: Option<(SystemId, Action)>,
+    /// Who would have sent, and what it was about to do.
+    step: (SystemId, Action),
     /// True when it is still queued.
     pub(super) queued: bool,
 }
@@ -37,9 +37,8 @@ impl Waiting {
     /// True when it waits with the same kind of step. That a send can not succeed says nothing about setting its target aside, which
     /// may be just what makes room for it; and that one member can not send says nothing about another.
     pub(super) fn holds(&self, step: &Step) -> bool {
-        self.step.as_ref().is_none_or(|(sender, action)| {
-            discriminant(action) == discriminant(&step.action) && *sender == step.source_system
-        })
+        let (sender, action) = &self.step;
+        discriminant(action) == discriminant(&step.action) && *sender == step.source_system
     }
 }
 
@@ -89,15 +88,14 @@ impl Queue {
         };
         let awaited = settling.iter().filter(awaited);
         let running = busy.iter().chain(awaited).map(running).collect();
-        let code = ErrorCode::SshUnreachable.code();
-        let unreachable = backoff.iter().filter(|row| row.error_code.as_deref() == Some(code));
+        let codes = [ErrorCode::SshUnreachable.code(), ErrorCode::TlsUnreachable.code()];
+        let failed_so = |code: &str| codes.contains(&code);
+        let unreachable = backoff.iter().filter(|row| row.error_code.as_deref().is_some_and(failed_so));
         let unreachable = unreachable.map(|row| (row.source_system, row.target_system)).collect();
 
         let mut waiting = BTreeMap::new();
         for parked in state.store.parked_replicas(group.id).await? {
-            let step =
-                state.store.transfer(parked.transfer).await?.map(|row| (row.source_system, row.step.action));
-            waiting.insert((parked.target_system, parked.target.clone()), parked_words(&parked, step));
+            waiting.insert((parked.target_system, parked.target.clone()), parked_words(&parked));
         }
         for (target, stale) in stale_again(state, fleet, group).await? {
             waiting.insert(target, stale);
@@ -161,7 +159,7 @@ fn stale_words(row: &TransferRow, times: usize, next_at: Timestamp) -> Waiting {
     let why = format!(
         "The step was found outdated {times} times in a row ({detail}); it is tried again at {at} UTC (`zfs-sync transfer show {id}`)."
     );
-    let step = Some((row.source_system, row.step.action.clone()));
+    let step = (row.source_system, row.step.action.clone());
     Waiting { transfer: id, why, reason: Reason::Backoff, next_at: Some(next_at), step, queued: false }
 }
 
@@ -202,7 +200,7 @@ fn is_waiting(row: &TransferRow, now: Timestamp) -> bool {
     row.state == TransferState::Queued && row.error_code.is_some() && row.next_attempt_at > now
 }
 
-fn parked_words(parked: &ParkedReplica, step: Option<(SystemId, Action)>) -> Waiting {
+fn parked_words(parked: &ParkedReplica) -> Waiting {
     let id = parked.transfer;
     let why = match &parked.code {
         Some(code) => format!(
@@ -213,6 +211,7 @@ fn parked_words(parked: &ParkedReplica, step: Option<(SystemId, Action)>) -> Wai
             "Nothing: the transfer was cancelled. To start it again: `zfs-sync transfer retry {id}`; what was received is continued."
         ),
     };
+    let step = (parked.step.source_system, parked.step.action.clone());
     Waiting { transfer: id, why, reason: Reason::Parked, next_at: None, step, queued: false }
 }
 
@@ -228,7 +227,7 @@ fn backoff_words(row: TransferRow) -> Waiting {
         why,
         reason: Reason::Backoff,
         next_at: Some(row.next_attempt_at),
-        step: Some((row.source_system, row.step.action)),
+        step: (row.source_system, row.step.action),
         queued: true,
     }
 }

@@ -2,7 +2,7 @@
 
 use zfs_sync_core::group::SyncGroup;
 
-use super::{Changes, Fleet, PlanError, Scope, keep, logical_of, plan_group};
+use super::{Changes, Fleet, PlanError, Scope, keep, plan_group};
 use crate::state::AppState;
 
 /// Changed datasets that are looked at; where there are more, the planner is in the middle of them and the answer is as old as its pass.
@@ -20,7 +20,7 @@ pub(crate) async fn refresh(
     for (group, system, target) in state.wake.waiting_targets() {
         let of_group = groups.iter().filter(|known| known.id == group);
         for known in of_group {
-            changes.add(group, logical_of(known, system, &target));
+            changes.add(group, known.logical_of(system, &target));
         }
     }
     for group in groups {

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use zfs_sync_api::codes::ErrorCode;
+use zfs_sync_core::retry;
 
-/// The waits after attempts without progress. Short at first, for a restarted service; then rare enough that a thousand failing
-/// replicas are no load.
-const WAITS_SECONDS: [u64; 8] = [2, 10, 30, 60, 120, 300, 600, 900];
-/// Waits differ by up to this share, so that what failed together does not come back together.
-const JITTER: f64 = 0.2;
+/// Waiting for room costs one small question a time, and room comes when somebody makes it: what a person would do then, `transfer
+/// retry`, is done anyhow.
+fn waits_for_room(code: &str) -> bool {
+    code == ErrorCode::NoSpace.code()
+}
 
 /// What happens to a transfer that failed.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,12 +31,9 @@ pub(crate) fn after_failure(
     if !retryable {
         return AfterFailure::Park(code.to_owned(), detail.to_owned());
     }
-    let index = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
-    match WAITS_SECONDS.get(index) {
-        Some(seconds) => {
-            let wait = Duration::from_secs(*seconds).mul_f64(1.0 + JITTER * random.clamp(-1.0, 1.0));
-            AfterFailure::Retry(wait)
-        }
+    let counted = if waits_for_room(code) { attempts.min(retry::ATTEMPTS) } else { attempts };
+    match retry::wait(counted, random) {
+        Some(wait) => AfterFailure::Retry(wait),
         None => AfterFailure::Park(
             ErrorCode::TransferRetriesExhausted.code().to_owned(),
             format!(
@@ -69,6 +67,12 @@ mod tests {
         };
         assert_eq!(code, "E_TRANSFER_RETRIES_EXHAUSTED");
         assert!(detail.contains("E_SSH_UNREACHABLE: no route"), "{detail}");
+    }
+
+    #[test]
+    fn a_full_pool_is_asked_again_for_ever() {
+        let expected = AfterFailure::Retry(Duration::from_mins(15));
+        assert_eq!(after_failure("E_RECV_NO_SPACE", "full", true, 1000, 0.0), expected);
     }
 
     #[test]

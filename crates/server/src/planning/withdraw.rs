@@ -3,14 +3,11 @@
 use zfs_sync_core::{
     group::SyncGroup,
     ids::TransferId,
-    plan::{Decision, Step},
+    plan::{Decision, Step, meant, still_wanted},
 };
 use zfs_sync_store::{DecisionOutcome, DecisionRow, TransferState};
 
-use super::{
-    decisions::decisions,
-    still_wanted::{meant, still_wanted},
-};
+use super::decisions::decisions;
 use crate::{error::Answer, state::AppState};
 
 /// What became of the transfers of a decision that was taken back.

@@ -7,18 +7,23 @@ use serde_json::json;
 use tokio::time::Instant;
 use zfs_sync_api::{
     codes::ErrorCode,
-    v1::agent::{
-        Hello, HelloAnswer, InventoryAnswer, InventoryReport, LeaseAnswer, LeaseRequest, LeasedTransfer,
+    v1::{
+        agent::{
+            Hello, HelloAnswer, InventoryAnswer, InventoryReport, LeaseAnswer, LeaseRequest, LeasedTransfer,
+        },
+        certificate::{Purpose, TransferListener},
     },
 };
-use zfs_sync_core::{ids::SystemId, time::Timestamp};
-use zfs_sync_store::{Error as StoreError, Outcome, Report, ReportedDataset, SystemSeen, TransferRow};
+use zfs_sync_core::{flow::FlowSettings, ids::SystemId, name::HostName, plan::still_wanted, time::Timestamp};
+use zfs_sync_store::{
+    Error as StoreError, Listener, Outcome, Report, ReportedDataset, SystemSeen, TransferRow,
+};
 
 use super::systems::not_found;
 use crate::{
     error::{Answer, ApiError},
     extract::{Body, Id, REPORT_LIMIT},
-    planning::{self, Keepers, Word, address, still_wanted},
+    planning::{self, address, has_certificate, ticket},
     state::AppState,
 };
 
@@ -59,10 +64,34 @@ pub(super) async fn hello(
     if !state.store.touch_system(id, &seen, now).await? {
         return Err(not_found(id));
     }
+    note_listener(&state, id, body.listener).await?;
     let released = state.store.release_system_leases(id, now).await?;
     state.wake.system(id);
     state.wake.transfers_changed(&released);
     Ok(Json(HelloAnswer { released: u32::try_from(released.len()).unwrap_or(u32::MAX) }))
+}
+
+/// Where the agent listens, from now on.
+async fn note_listener(state: &AppState, id: SystemId, listener: Option<TransferListener>) -> Answer<()> {
+    let listener = match listener {
+        Some(TransferListener { host: Some(host), .. }) if host.parse::<HostName>().is_err() => {
+            let detail = "this is no host name";
+            return Err(ApiError::at("/listener/host", ErrorCode::HostInvalid, detail));
+        }
+        Some(TransferListener { host, port, instance }) => Some(Listener { host, port, instance }),
+        None => None,
+    };
+    let before = state.store.system(id).await?.ok_or_else(|| not_found(id))?;
+    if before.listener == listener {
+        return Ok(());
+    }
+    state.store.set_listener(id, listener.as_ref()).await?;
+    if before.listener.is_some() != listener.is_some() {
+        // There is a way where there was none, or the other way round.
+        let groups = state.store.groups_of_system(id).await?;
+        state.wake.groups_changed(groups.into_iter().map(|row| row.group.id));
+    }
+    Ok(())
 }
 
 /// What an agent says of itself: shown in every list of systems, so that it is short and printable whoever wrote the agent.
@@ -170,9 +199,9 @@ async fn lease(state: &AppState, id: SystemId, max: u32) -> Answer<Vec<LeasedTra
     }
     let now = state.now();
     let until = lease_until(state, now)?;
-    let (mut leased, mut keepers) = (Vec::new(), Keepers::default());
+    let mut leased = Vec::new();
     for row in state.store.lease_transfers(id, max, now, until).await? {
-        match prepared(state, &row, &mut keepers).await? {
+        match prepared(state, &row).await? {
             Ok(transfer) => leased.push(transfer),
             Err(detail) => {
                 tracing::info!(transfer = %row.id, "not started: {detail}");
@@ -186,33 +215,43 @@ async fn lease(state: &AppState, id: SystemId, max: u32) -> Answer<Vec<LeasedTra
 }
 
 /// What the agent is told, or why the transfer is not started after all.
-async fn prepared(
-    state: &AppState,
-    row: &TransferRow,
-    keepers: &mut Keepers,
-) -> Answer<Result<LeasedTransfer, String>> {
-    let group = state.store.group(row.group).await?.map(|row| row.group);
+async fn prepared(state: &AppState, row: &TransferRow) -> Answer<Result<LeasedTransfer, String>> {
+    let group = state.store.group(row.group).await?;
+    let compression = group.as_ref().map(|row| row.compression).unwrap_or_default();
+    let group = group.map(|row| row.group);
     let decisions = planning::decisions(state, row.group).await?;
     match still_wanted(group.as_ref(), &decisions, &row.step) {
         Err(reason) => return Ok(Err(reason.to_owned())),
-        Ok(Word::Person) => {}
-        Ok(Word::Policy) => {
-            if let Some(reason) = keepers.why_last(state, &row.step).await? {
+        Ok(word) if word.needs_another_copy(&row.step.action) => {
+            if let Some(reason) = planning::why_last(state, &row.step).await? {
                 return Ok(Err(reason));
             }
         }
+        Ok(_) => {}
     }
     let push = row.executor == row.source_system;
     let other = if push { row.target_system } else { row.source_system };
     let is_alone = row.source_system == row.target_system || row.step.action.is_local();
-    let peer = if is_alone {
-        None
-    } else {
-        let Some(peer) = state.store.system(other).await?.as_ref().and_then(address) else {
-            return Ok(Err("the other side has no address for ssh any more".to_owned()));
+    let (mut peer, mut admits) = (None, None);
+    if !is_alone {
+        let now = state.now();
+        let other = state.store.system(other).await?;
+        let executor = state.store.system(row.executor).await?;
+        let Some((system, mut address)) =
+            other.and_then(|other| address(&other, now).map(|address| (other, address)))
+        else {
+            return Ok(Err("the other side has no address any more".to_owned()));
         };
-        Some(peer)
-    };
+        if !executor.is_some_and(|executor| has_certificate(&executor, now)) {
+            address.tls = None;
+        }
+        if address.tls.is_some() {
+            admits = ticket(state, row, &system, Purpose::Transfer).await?;
+        } else if address.ssh_hostname.is_none() {
+            return Ok(Err("its executor can not reach the other side any more".to_owned()));
+        }
+        peer = Some(address);
+    }
     Ok(Ok(LeasedTransfer {
         id: row.id,
         generation: row.generation,
@@ -220,6 +259,8 @@ async fn prepared(
         step: row.step.clone(),
         peer,
         push,
+        flow: FlowSettings { limits: state.store.transfer_limits(row).await?, compression },
+        ticket: admits,
     }))
 }
 

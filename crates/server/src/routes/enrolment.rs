@@ -139,6 +139,11 @@ pub(super) async fn enrol_system(
         ssh_port: host.ssh_port,
         extra_metadata: json!({}),
     };
+    // Before the token is spent: a request that is none leaves it unused.
+    let certificate = match &body.csr {
+        Some(csr) => Some(state.authority().await?.issue(new.id, csr, now)?),
+        None => None,
+    };
     let minted = mint(Kind::Key);
     let key = new_key(&minted, new.hostname.as_str(), Role::System, Some(new.id), None);
     let system = match state.store.enrol(row.id, &new, &key, now).await {
@@ -162,7 +167,10 @@ pub(super) async fn enrol_system(
     };
     let detail = json!({ "token": row.prefix, "hostname": system.hostname });
     state.audit(&actor, "system.enrol", format!("system:{}", system.hostname), detail).await;
-    let enrolled =
-        Enrolled { system_id: system.id, hostname: system.hostname.to_string(), api_key: minted.expose() };
+    if let Some(certificate) = &certificate {
+        state.store.set_certificate_end(system.id, certificate.expires_at).await?;
+    }
+    let hostname = system.hostname.to_string();
+    let enrolled = Enrolled { system_id: system.id, hostname, api_key: minted.expose(), certificate };
     Ok((StatusCode::CREATED, Json(enrolled)))
 }

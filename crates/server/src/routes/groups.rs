@@ -14,7 +14,7 @@ use zfs_sync_api::{
     v1::group::{AddMember, CreateGroup, Group, UpdateGroup},
 };
 use zfs_sync_core::{
-    group::{GroupMode, SyncGroup},
+    group::{GroupMode, Profile, SyncGroup},
     ids::{GroupId, SystemId},
 };
 use zfs_sync_store::{Error as StoreError, GroupRow, GroupSettings};
@@ -69,9 +69,10 @@ pub(super) async fn create_group(
     };
     let source_of_truth = body.source_of_truth.or(body.hub_system_id);
     let hub = reader.hub(body.mode, body.hub, source_of_truth, first).await?;
-    // The old service has no selection: a group of its form covers everything.
-    let everything =
-        if old_systems && body.datasets.is_empty() { vec!["**".to_owned()] } else { body.datasets };
+    // The old service has no selection: a group of its form covers everything, and its clients get the snapshots that they used to get.
+    let old_form = old_systems && body.datasets.is_empty();
+    let everything = if old_form { vec!["**".to_owned()] } else { body.datasets };
+    let usual = if old_form { Profile::Classic } else { Profile::Standard };
     let group = SyncGroup {
         id: GroupId::from_uuid(Uuid::now_v7()),
         name: body.name,
@@ -88,12 +89,14 @@ pub(super) async fn create_group(
         allow_destroy: body.allow_destroy,
         mirror_deletes: body.mirror_deletes,
         follow_renames: body.follow_renames,
-        profile: body.profile,
+        profile: body.profile.unwrap_or(usual),
     };
     let settings = GroupSettings {
         description: reader.description(body.description),
         extra_metadata: reader.metadata(body.extra_metadata).unwrap_or_else(|| json!({})),
         sync_interval_seconds: body.sync_interval_seconds.map_or(3600, |seconds| reader.interval(seconds)),
+        limit: body.limit,
+        compression: body.compression,
     };
     reader.finish(&group).await?;
     let row = match state.store.insert_group(&group, &settings, state.now()).await {
@@ -140,10 +143,10 @@ pub(super) async fn update_group(
     Id(id): Id<GroupId>,
     Body(body): Body<UpdateGroup>,
 ) -> Answer<Json<Group>> {
-    let GroupRow { mut group, description, extra_metadata, sync_interval_seconds, .. } =
-        existing(&state, id).await?;
+    let row = existing(&state, id).await?;
+    let mut settings = settings_of(&row);
+    let mut group = row.group;
     let before = group.clone();
-    let mut settings = GroupSettings { description, extra_metadata, sync_interval_seconds };
     let mut reader = Reader::new(
         &state,
         Pointers::new(
@@ -190,6 +193,8 @@ pub(super) async fn update_group(
     if let Some(seconds) = body.sync_interval_seconds {
         settings.sync_interval_seconds = reader.interval(seconds);
     }
+    settings.limit = body.limit.unwrap_or(settings.limit);
+    settings.compression = body.compression.unwrap_or(settings.compression);
     reader.finish(&group).await?;
     replace(&state, &actor, "group.update", &before, &group, &settings).await
 }
@@ -206,7 +211,8 @@ async fn replace(
         Ok(row) => row,
         Err(error) => return Err(refused(group, error)),
     };
-    let detail = json!({ "before": before, "after": group });
+    let detail =
+        json!({ "before": before, "after": group, "limit": row.limit, "compression": row.compression });
     state.audit(actor, action, format!("group:{}", group.name), detail).await;
     stored(state, row).await
 }
@@ -262,6 +268,8 @@ fn settings_of(row: &GroupRow) -> GroupSettings {
         description: row.description.clone(),
         extra_metadata: row.extra_metadata.clone(),
         sync_interval_seconds: row.sync_interval_seconds,
+        limit: row.limit.clone(),
+        compression: row.compression,
     }
 }
 

@@ -70,7 +70,11 @@ pub(super) async fn get_instructions(
         }
         for replica in replicas.iter().map(|row| &row.report) {
             if let (true, Some(reason)) = (replica.step.is_none(), replica.reason) {
-                let level = if reason == Reason::NoNewSnapshot { "info" } else { "warning" };
+                let level = if matches!(reason, Reason::NoNewSnapshot | Reason::DeletesHeldBack) {
+                    "info"
+                } else {
+                    "warning"
+                };
                 let message = format!("{}: {}", reason.code(), replica.next);
                 diagnostics.push(json!({ "level": level, "message": message, "dataset": replica.source }));
             }

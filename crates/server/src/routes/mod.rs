@@ -1,6 +1,7 @@
 //! The API, one file a resource.
 
 mod agent;
+mod certificates;
 mod codes;
 pub(crate) mod conflicts;
 mod cursor;
@@ -44,6 +45,8 @@ pub(crate) fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(agent::hello))
         .routes(routes!(agent::report_inventory))
         .routes(routes!(agent::lease_transfers))
+        .routes(routes!(certificates::issue_certificate))
+        .routes(routes!(certificates::grant_ticket))
         .routes(routes!(groups::list_groups, groups::create_group))
         .routes(routes!(groups::find_group, groups::update_group, groups::delete_group))
         .routes(routes!(groups::add_member))

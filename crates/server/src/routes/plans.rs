@@ -92,6 +92,8 @@ pub(super) async fn apply(
         return Err(stale("snapshots that it lists are gone"));
     }
     let replaced = planning::decisions(state, group.id).await?;
+    let directory = Directory::load(state).await?;
+    let destroys = views::destroyed(state, &lost.destroys, &directory).await?;
     let decision = match state.store.apply_plan(plan.id, &actor.name(), state.now()).await {
         Ok(row) => row.decision,
         Err(StoreError::NotFound { .. }) => {
@@ -108,9 +110,6 @@ pub(super) async fn apply(
             tracing::error!(plan = %id, error = &error as &dyn std::error::Error, "could not drop what the decision before plan {id} had queued");
         }
     }
-    let directory = Directory::load(state).await?;
-    let destroys: Vec<_> =
-        lost.destroys.iter().map(|destroy| views::destroyed(destroy, &directory)).collect();
     let detail = json!({
         "strategy": plan.strategy,
         "decision": decision,

@@ -205,7 +205,7 @@ pub(super) async fn plan_group(
         group_id: row.group.id.as_uuid(),
         group: row.group.name.clone(),
         steps: steps.iter().map(|step| views::planned_step(step, &directory)).collect(),
-        destroys: destroys.iter().map(|destroy| views::destroyed(destroy, &directory)).collect(),
+        destroys: views::destroyed(&state, &destroys, &directory).await?,
         suppressed: planned.suppressed(),
         fingerprint: planned.plan.fingerprint.0,
         warnings,

@@ -234,6 +234,7 @@ pub(super) async fn update_system(
         ssh_port: body.ssh_port.map(|number| port(&mut fields, number)),
         last_seen: None,
         extra_metadata: object(&mut fields, body.extra_metadata),
+        limit: body.limit,
     };
     fields.finish(ErrorCode::BodyInvalid)?;
     let row = match state.store.update_system(id, &change, state.now()).await {

@@ -9,10 +9,14 @@ use zfs_sync_api::{
     codes::ErrorCode,
     v1::{
         agent::{ProgressAnswer, ProgressReport, TransferOutcome, TransferResult},
+        certificate::TransportUsed,
         transfer::Transfer,
     },
 };
-use zfs_sync_core::ids::{GroupId, SystemId, TransferId};
+use zfs_sync_core::{
+    flow::FlowReport,
+    ids::{GroupId, SystemId, TransferId},
+};
 use zfs_sync_store::{
     Error as StoreError, FinishOutcome, Outcome, Progress, RenewOutcome, SystemSeen, TransferFilter,
     TransferRow, TransferState,
@@ -33,7 +37,7 @@ const DEFAULT_LIMIT: u64 = 100;
 /// More bytes of words than this come from a tool that went wild.
 const LONGEST_DETAIL: usize = 16 * 1024;
 
-fn not_found(id: TransferId) -> ApiError {
+pub(super) fn not_found(id: TransferId) -> ApiError {
     ApiError::new(ErrorCode::TransferNotFound, format!("there is no transfer {id}"))
         .hint("`zfs-sync transfer list` shows the newest")
 }
@@ -243,11 +247,17 @@ pub(super) async fn report_progress(
         rate: Some(body.rate),
         stage: Some(short(body.stage, 64)),
         resumed_from: body.resumed_from,
+        flow: body.flow.map(|flow| FlowReport {
+            waits_for: flow.waits_for.map(|text| short(text, 64)),
+            compression: flow.compression.map(|text| short(text, 256)),
+            ..flow
+        }),
     };
     let until = lease_until(&state, now)?;
     match state.store.renew_transfer(id, body.generation, &progress, now, until).await? {
         RenewOutcome::Renewed { cancel_requested } => {
             state.store.touch_system(row.executor, &SystemSeen::default(), now).await?;
+            note_transport(&state, id, body.generation, body.transport).await?;
             let data = json!({
                 "transfer_id": id,
                 "sync_group_id": row.group,
@@ -256,12 +266,27 @@ pub(super) async fn report_progress(
                 "total": body.total,
                 "rate": body.rate,
                 "stage": progress.stage,
+                "flow": progress.flow,
             });
             state.events.pass("transfer_progress", data);
-            Ok(Json(ProgressAnswer { cancel: cancel_requested }))
+            let limits = Some(state.store.transfer_limits(&row).await?);
+            Ok(Json(ProgressAnswer { cancel: cancel_requested, limits }))
         }
         RenewOutcome::Lost => Err(lease_lost(id, body.generation)),
     }
+}
+
+/// Kept when it is told, which is once or twice an attempt.
+async fn note_transport(
+    state: &AppState,
+    id: TransferId,
+    generation: u64,
+    used: Option<TransportUsed>,
+) -> Answer<()> {
+    let Some(TransportUsed { kind, note }) = used else { return Ok(()) };
+    let note = note.map(|note| short(note, LONGEST_DETAIL));
+    state.store.note_transport(id, generation, &short(kind, 16), note.as_deref()).await?;
+    Ok(())
 }
 
 fn short(text: String, most: usize) -> String {
@@ -283,6 +308,7 @@ pub(super) async fn report_result(
     let before = own(&state, &caller, id).await?;
     let now = state.now();
     let outcome = outcome(&state, &before, &body).await?;
+    note_transport(&state, id, body.generation, body.transport.clone()).await?;
     let after = match state.store.finish_transfer(id, body.generation, &outcome, now).await? {
         FinishOutcome::Finished(row) => *row,
         FinishOutcome::Lost => return Err(lease_lost(id, body.generation)),
@@ -331,7 +357,14 @@ async fn outcome(state: &AppState, row: &TransferRow, body: &TransferResult) -> 
                 let detail = "the code is not one of the registry; `zfs-sync explain` lists them";
                 return Err(ApiError::at("/code", ErrorCode::CodeUnknown, detail));
             };
-            let has_progress = has_progress(known, body);
+            let has_progress = has_progress(known, body, row);
+            if is_damaged_again(known, body, row) {
+                let detail = format!(
+                    "{detail}; it was damaged at the same place before, so that the way, a disk or the memory of one host is to be suspected"
+                );
+                let detail = short(detail, LONGEST_DETAIL);
+                return Ok(Outcome::Failed { code: known.code().to_owned(), detail, retry_at: None });
+            }
             // The store counts attempts anew after one that moved data: what came stays, and the next attempt continues.
             let progress = Progress {
                 bytes: if has_progress { body.bytes } else { 0 },
@@ -348,16 +381,29 @@ async fn outcome(state: &AppState, row: &TransferRow, body: &TransferResult) -> 
 }
 
 /// True when the attempt moved data that the next one need not move again: the way between both hosts broke, and what had arrived is
-/// continued. Any other failure may come again after the same bytes, and must not be repeated for ever.
-fn has_progress(code: ErrorCode, body: &TransferResult) -> bool {
-    body.bytes > 0
-        && matches!(
-            code,
-            ErrorCode::TransferInterrupted
-                | ErrorCode::TransferStalled
-                | ErrorCode::SshUnreachable
-                | ErrorCode::StreamCorrupt
-        )
+/// continued. One that began where the attempt before began shows that nothing of that was kept. Any other failure may come again after the
+/// same bytes, and must not be repeated for ever.
+fn has_progress(code: ErrorCode, body: &TransferResult, row: &TransferRow) -> bool {
+    let broke = matches!(
+        code,
+        ErrorCode::TransferInterrupted
+            | ErrorCode::TransferStalled
+            | ErrorCode::SshUnreachable
+            | ErrorCode::TlsUnreachable
+            | ErrorCode::StreamCorrupt
+    );
+    broke && body.bytes > 0 && !began_as_before(body, row)
+}
+
+/// True when the attempt before got nothing across that was kept. The first attempts of a transfer have nothing to be compared with.
+fn began_as_before(body: &TransferResult, row: &TransferRow) -> bool {
+    row.error_code.is_some() && body.resumed_from.is_some() && body.resumed_from <= row.began_at_byte
+}
+
+/// True when a whole stream arrived damaged twice in a row, at the same place: then it is no accident.
+fn is_damaged_again(code: ErrorCode, body: &TransferResult, row: &TransferRow) -> bool {
+    let before = row.error_code.as_deref() == Some(ErrorCode::StreamCorrupt.code());
+    code == ErrorCode::StreamCorrupt && before && body.resumed_from == row.began_at_byte
 }
 
 fn tell(row: &TransferRow) {

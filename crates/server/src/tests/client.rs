@@ -38,7 +38,8 @@ async fn enrol(admin: &Client, base: &Url, hostname: &str) -> (Enrolled, Client)
     let stranger = Client::new(base, None).unwrap();
     let hostname = hostname.to_owned();
     let platform = "linux".to_owned();
-    let body = Enrol { token, hostname, platform, ssh_hostname: None, ssh_user: None, ssh_port: None };
+    let body =
+        Enrol { token, hostname, platform, ssh_hostname: None, ssh_user: None, ssh_port: None, csr: None };
     let enrolled = stranger.enrol(&body).await.unwrap();
     let agent = client(base, &enrolled.api_key);
     let hello = Hello {
@@ -47,6 +48,7 @@ async fn enrol(admin: &Client, base: &Url, hostname: &str) -> (Enrolled, Client)
         os: "linux".into(),
         report_interval_ms: 1000,
         clock_ms: 0,
+        listener: None,
     };
     assert_eq!(agent.hello(enrolled.system_id, &hello).await.unwrap().released, 0);
     (enrolled, agent)
@@ -142,7 +144,8 @@ async fn every_method_finds_its_operation() {
     assert_eq!(leased.peer.map(|peer| peer.ssh_port), Some(2222));
     let generation = leased.generation;
     let (bytes, total, rate, stage, resumed_from) = (5, Some(9), 1, "sending".to_owned(), None);
-    let progress = ProgressReport { generation, bytes, total, rate, stage, resumed_from };
+    let progress =
+        ProgressReport { generation, bytes, total, rate, stage, resumed_from, flow: None, transport: None };
     assert!(!source.report_progress(leased.id, &progress).await.unwrap().cancel);
     refused(target.report_progress(leased.id, &progress).await, ErrorCode::Forbidden);
     let query =
@@ -150,7 +153,8 @@ async fn every_method_finds_its_operation() {
     assert_eq!(admin.list_transfers(&query).await.unwrap().len(), 1);
     assert!(admin.cancel_transfer(leased.id).await.unwrap().cancel_requested);
     assert!(source.report_progress(leased.id, &progress).await.unwrap().cancel);
-    let result = |outcome| TransferResult { generation, outcome, bytes: 9, resumed_from: None };
+    let result =
+        |outcome| TransferResult { generation, outcome, bytes: 9, resumed_from: None, transport: None };
     assert_eq!(
         source.report_result(leased.id, &result(TransferOutcome::Cancelled)).await.unwrap().state,
         "cancelled"

@@ -296,6 +296,25 @@ async fn groups_that_do_not_go_together_are_refused_with_the_names_involved() {
     let cycle = witness.post("/sync-groups", definition(back)).await;
     assert_eq!(cycle.refusal(), (422, "E_GROUP_CYCLE".into()), "{}", cycle.text);
     assert_eq!(witness.get("/sync-groups").await.fine().as_array().unwrap().len(), 1);
+    // Nor do they come about by changing one that is there.
+    let elsewhere = json!({
+        "name": "third", "systems": ["nas3", "nas2"], "source_of_truth": "nas3", "mappings": ["tank=archive"],
+    });
+    let third = witness.group(definition(elsewhere)).await["id"].as_str().unwrap().to_owned();
+    let path = format!("/api/v1/sync-groups/{third}");
+    let put = async |body: Value| witness.call("PUT", &path, Some(&witness.admin), Some(body)).await;
+    let overlap = put(json!({ "mappings": ["tank=backup"] })).await;
+    assert_eq!(overlap.refusal(), (422, "E_GROUP_OVERLAP".into()), "{}", overlap.text);
+    assert!(overlap.text.contains("group prod"), "{}", overlap.text);
+    let cycle = put(json!({
+        "systems": ["nas2", "nas1"], "source_of_truth": "nas2", "datasets": ["backup/media/**"], "mappings": ["backup=tank"],
+    }))
+    .await;
+    assert_eq!(cycle.refusal(), (422, "E_GROUP_CYCLE".into()), "{}", cycle.text);
+    let all = put(json!({ "allow_destroy": true, "mirror_deletes": { "max_percent": 100 } })).await;
+    assert_eq!(all.refusal(), (422, "E_POLICY_DELETES_ALL".into()), "{}", all.text);
+    assert!(all.text.contains("group `third`"), "{}", all.text);
+    witness.call("DELETE", &path, Some(&witness.admin), None).await;
     // The same group with another name is not in its own way.
     let group = witness.get("/sync-groups").await.fine()[0]["id"].as_str().unwrap().to_owned();
     let path = format!("/api/v1/sync-groups/{group}");

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::testing::{Host, Witness, hello};
+use crate::testing::{Host, Witness, dataset_of, hello};
 
 struct Fleet {
     witness: Witness,
@@ -175,4 +175,122 @@ async fn a_copy_that_was_last_seen_long_ago_is_not_relied_on_whatever_its_agent_
     witness.report(nas1, &[("tank", &[]), ("tank/media", &[1, 2])]).await;
     witness.report(nas3, &[("backup", &[]), ("backup/media", &[1, 7])]).await;
     fleet.refused("s7 would be lost: nas2, which has it, has not reported for too long").await;
+}
+
+/// Deletions of `nas1` are carried over, of which the brake lets nothing pass by itself.
+async fn braked() -> Fleet {
+    let witness = Witness::start().await;
+    let (nas1, nas2, nas3) =
+        (witness.enrol("nas1").await, witness.enrol("nas2").await, witness.enrol("nas3").await);
+    witness
+        .group(json!({
+            "name": "prod", "systems": ["nas1", "nas2", "nas3"], "source_of_truth": "nas1",
+            "datasets": ["tank/media"], "mappings": ["tank=backup"], "auto": true,
+            "allow_destroy": true, "mirror_deletes": { "max_percent": 10 },
+        }))
+        .await;
+    let fleet = Fleet { witness, nas1, nas2, nas3 };
+    fleet.carry_over(&[1, 7, 9]).await;
+    fleet
+}
+
+impl Fleet {
+    /// Everybody reports, `nas2` that it has these snapshots; all but the last one are gone from `nas1`.
+    async fn carry_over(&self, on_nas2: &[u64]) {
+        let Self { witness, nas1, nas2, nas3 } = self;
+        witness.report(nas1, &[("tank", &[]), ("tank/media", &[9])]).await;
+        witness.report(nas2, &[("backup", &[]), ("backup/media", on_nas2)]).await;
+        witness.report(nas3, &[("backup", &[]), ("backup/media", &[1, 7, 9])]).await;
+        witness.plan().await;
+    }
+
+    /// A person lets the deletions through on `nas3`.
+    async fn approve(&self) {
+        assert_eq!(self.reason("nas3").await, "R_DELETE_BRAKE");
+        let conflicts = self.witness.get("/conflicts").await.fine();
+        let conflict = conflicts.as_array().unwrap().iter().find(|one| one["target_system"] == "nas3");
+        let path = format!("/conflicts/{}/plan", conflict.unwrap()["id"].as_str().unwrap());
+        let plan = self.witness.post(&path, json!({ "strategy": "use_source_of_truth" })).await.fine();
+        assert_eq!(plan["destroys"].as_array().unwrap().len(), 2, "{plan}");
+        let path = format!("/plans/{}/apply", plan["id"].as_str().unwrap());
+        self.witness.post(&path, json!({})).await.fine();
+        self.witness.plan().await;
+    }
+
+    async fn spares_s7(&self, why: &str) {
+        assert_eq!(self.witness.lease(&self.nas3).await, Vec::<Value>::new());
+        let transfers = self.witness.get("/transfers").await.fine();
+        let transfer = transfers.as_array().unwrap().iter().find(|one| one["target_system"] == "nas3");
+        let transfer = transfer.unwrap_or_else(|| panic!("{transfers}"));
+        assert_eq!((&transfer["state"], &transfer["error_detail"]), (&json!("stale"), &json!(why)));
+        self.witness.plan().await;
+        for begun in self.witness.lease(&self.nas3).await {
+            assert!(!begun.to_string().contains("s7"), "it is begun anew: {begun}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn approved_deletions_are_carried_over_while_another_system_keeps_the_copies() {
+    let fleet = braked().await;
+    fleet.approve().await;
+    let leased = fleet.witness.lease(&fleet.nas3).await;
+    assert_eq!((leased.len(), &leased[0]["step"]["action"]), (1, &json!("destroy_snapshots")));
+}
+
+#[tokio::test]
+async fn an_approved_deletion_does_not_begin_when_the_keeper_is_dead() {
+    let fleet = braked().await;
+    fleet.approve().await;
+    fleet.witness.advance(11 * 60);
+    let Fleet { witness, nas1, nas3, .. } = &fleet;
+    witness.report(nas1, &[("tank", &[]), ("tank/media", &[9])]).await;
+    witness.report(nas3, &[("backup", &[]), ("backup/media", &[1, 7, 9])]).await;
+    fleet.spares_s7("s7 would be lost: nas2, which has it, has not reported for too long").await;
+}
+
+#[tokio::test]
+async fn an_approved_deletion_does_not_begin_when_the_keepers_copy_went_while_it_was_queued() {
+    let fleet = braked().await;
+    fleet.approve().await;
+    fleet.carry_over(&[1, 9]).await;
+    fleet.spares_s7("s7 would be lost: the copy that was to stay on another system is gone").await;
+}
+
+#[tokio::test]
+async fn deletions_are_not_even_planned_when_the_keeper_is_dead() {
+    let fleet = braked().await;
+    fleet.witness.advance(11 * 60);
+    let Fleet { witness, nas1, nas3, .. } = &fleet;
+    witness.report(nas1, &[("tank", &[]), ("tank/media", &[9])]).await;
+    witness.report(nas3, &[("backup", &[]), ("backup/media", &[1, 7, 9])]).await;
+    witness.plan().await;
+    assert_ne!(
+        fleet.reason("nas3").await,
+        "R_DELETE_BRAKE",
+        "nothing is left that a person could let through"
+    );
+}
+
+#[tokio::test]
+async fn what_was_set_aside_keeps_nothing() {
+    let fleet = braked().await;
+    let Fleet { witness, nas2, .. } = &fleet;
+    let aside = "backup/media.aside-20260101T000000Z";
+    witness.report(nas2, &[("backup", &[]), ("backup/media", &[9]), (aside, &[1, 7])]).await;
+    witness.plan().await;
+    assert_ne!(fleet.reason("nas3").await, "R_DELETE_BRAKE");
+}
+
+#[tokio::test]
+async fn one_pool_that_two_systems_report_is_one_copy() {
+    let fleet = braked().await;
+    let Fleet { witness, nas2, nas3, .. } = &fleet;
+    // The pool went from nas2 to nas3: the same dataset, and both reports are fresh.
+    let row = witness.state.store.system(nas2.id).await.unwrap().unwrap();
+    let moved = [dataset_of(nas3, "backup", &[]), dataset_of(nas3, "backup/media", &[1, 7, 9])];
+    let report = json!({ "sequence": row.inventory_sequence.unwrap() + 1, "base": null, "datasets": moved });
+    witness.agent(nas2, "inventory", report).await.fine();
+    witness.plan().await;
+    assert_ne!(fleet.reason("nas3").await, "R_DELETE_BRAKE");
 }

@@ -15,6 +15,10 @@ async fn progress(witness: &Witness, host: &Host, transfer: &Value, bytes: u64) 
     witness.call("POST", &path, Some(&host.key), Some(body)).await
 }
 
+async fn put(witness: &Witness, host: &Host, body: Value) -> Reply {
+    witness.call("PUT", &format!("/api/v1/systems/{}", host.id), Some(&witness.admin), Some(body)).await
+}
+
 async fn seeded(witness: &Witness) -> (Host, Host, Value) {
     let (nas1, nas2) = witness.pair(true).await;
     witness.plan().await;
@@ -37,7 +41,7 @@ async fn a_transfer_goes_from_plan_to_success() {
         json!({ "hostname": "nas2", "ssh_hostname": "nas2", "ssh_user": null, "ssh_port": 22 })
     );
     assert_eq!(transfer["step"]["action"], "send");
-    assert_eq!(progress(&witness, &nas1, &transfer, 40).await.fine(), json!({ "cancel": false }));
+    assert_eq!(progress(&witness, &nas1, &transfer, 40).await.fine()["cancel"], json!(false));
     let path = format!("/transfers/{}", transfer["id"].as_str().unwrap());
     let shown = witness.get(&path).await.fine();
     assert_eq!(
@@ -197,7 +201,7 @@ async fn a_failure_waits_and_counts_until_data_moves() {
 async fn too_many_failures_park_a_transfer_until_a_person_retries() {
     let witness = Witness::start().await;
     let (nas1, nas2, mut transfer) = seeded(&witness).await;
-    let full = json!({ "outcome": "failed", "code": "E_RECV_NO_SPACE", "detail": "out of space", "retryable": true, "bytes": 9 });
+    let full = json!({ "outcome": "failed", "code": "E_POOL_UNAVAILABLE", "detail": "suspended", "retryable": true, "bytes": 9 });
     let mut last = Value::Null;
     for attempt in 1..=9 {
         last = witness.result(&nas1, &transfer, full.clone()).await.fine();
@@ -211,7 +215,7 @@ async fn too_many_failures_park_a_transfer_until_a_person_retries() {
         (&last["state"], &last["error_code"]),
         (&json!("failed"), &json!("E_TRANSFER_RETRIES_EXHAUSTED"))
     );
-    assert!(last["error_detail"].as_str().unwrap().contains("E_RECV_NO_SPACE"), "{last}");
+    assert!(last["error_detail"].as_str().unwrap().contains("E_POOL_UNAVAILABLE"), "{last}");
     for (host, datasets) in [(&nas1, "tank/media"), (&nas2, "backup")] {
         witness.report(host, &[(datasets, if datasets == "backup" { &[] } else { &[1] })]).await;
     }
@@ -262,7 +266,7 @@ async fn cancelling_stops_the_agent_and_holds_the_replica() {
     let (nas1, _, transfer) = seeded(&witness).await;
     let path = format!("/transfers/{}/cancel", transfer["id"].as_str().unwrap());
     assert_eq!(witness.post(&path, json!({})).await.fine()["cancel_requested"], true);
-    assert_eq!(progress(&witness, &nas1, &transfer, 1).await.fine(), json!({ "cancel": true }));
+    assert_eq!(progress(&witness, &nas1, &transfer, 1).await.fine()["cancel"], json!(true));
     assert_eq!(
         witness.result(&nas1, &transfer, json!({ "outcome": "cancelled" })).await.fine()["state"],
         "cancelled"
@@ -357,4 +361,61 @@ async fn what_an_agent_says_of_its_stage_is_passed_on_short() {
         }
     };
     assert_eq!(told.data["stage"].as_str().unwrap().len(), 64);
+}
+
+#[tokio::test]
+async fn attempts_that_begin_where_the_one_before_began_are_no_progress() {
+    let witness = Witness::start().await;
+    let (nas1, _, mut transfer) = seeded(&witness).await;
+    let cut = |from: u64| json!({ "outcome": "failed", "code": "E_TRANSFER_INTERRUPTED", "detail": "cut", "retryable": true, "bytes": 9, "resumed_from": from });
+    let mut attempts = Vec::new();
+    for from in [100, 200, 200, 200, 300] {
+        let after = witness.result(&nas1, &transfer, cut(from)).await.fine();
+        attempts.push(after["attempts"].as_u64().unwrap());
+        witness.advance(1100);
+        transfer = witness.lease(&nas1).await.remove(0);
+    }
+    assert_eq!(attempts, [0, 0, 1, 2, 0]);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_damaged_twice_at_the_same_place_is_parked() {
+    let witness = Witness::start().await;
+    let (nas1, _, transfer) = seeded(&witness).await;
+    let damaged = json!({ "outcome": "failed", "code": "E_STREAM_CORRUPT", "detail": "checksum mismatch", "retryable": true, "bytes": 9, "resumed_from": 100 });
+    let first = witness.result(&nas1, &transfer, damaged.clone()).await.fine();
+    assert_eq!(first["state"], "queued");
+    witness.advance(60);
+    let transfer = witness.lease(&nas1).await.remove(0);
+    let second = witness.result(&nas1, &transfer, damaged).await.fine();
+    assert_eq!((&second["state"], &second["error_code"]), (&json!("failed"), &json!("E_STREAM_CORRUPT")));
+    assert!(second["error_detail"].as_str().unwrap().contains("same place"), "{second}");
+}
+
+#[tokio::test]
+async fn limits_travel_with_the_lease_and_change_with_the_next_word_of_progress() {
+    let witness = Witness::start().await;
+    let (nas1, nas2, transfer) = seeded(&witness).await;
+    let limits = transfer["flow"]["limits"].as_array().unwrap();
+    assert_eq!(limits.len(), 3, "of the group and of both systems: {transfer}");
+    assert!(limits.iter().all(|limit| limit["limit"] == "unlimited"), "{transfer}");
+    let limit = json!({ "limit": "08:00-18:00 mon-fri 20MiB/s; 50M" });
+    let system = put(&witness, &nas2, limit).await.fine();
+    assert_eq!(system["limit"], "08:00-18:00 mon-fri 20MiB/s; 50MiB/s");
+    let progress = json!({
+        "generation": transfer["generation"], "bytes": 5, "total": 100, "rate": 1, "stage": "sending", "resumed_from": null,
+        "flow": { "idle_seconds": 61, "waits_for": "target", "waits_percent": 90, "compression": "zstd 3" },
+    });
+    let path = format!("/transfers/{}/progress", transfer["id"].as_str().unwrap());
+    let answer =
+        witness.call("POST", &format!("/api/v1{path}"), Some(&nas1.key), Some(progress)).await.fine();
+    let of = format!("system:{}", nas2.id);
+    let told = answer["limits"].as_array().unwrap().iter().find(|limit| limit["of"] == of.as_str()).unwrap();
+    assert_eq!(told["limit"], "08:00-18:00 mon-fri 20MiB/s; 50MiB/s");
+    let shown = witness.get(&format!("/transfers/{}", transfer["id"].as_str().unwrap())).await.fine();
+    assert_eq!((&shown["stalled"], &shown["flow"]["waits_for"]), (&json!(true), &json!("target")));
+    let none = put(&witness, &nas2, json!({ "limit": null })).await.fine();
+    assert_eq!(none["limit"], Value::Null);
+    let wrong = put(&witness, &nas2, json!({ "limit": "quick" })).await;
+    assert_eq!(wrong.status, 422);
 }

@@ -1,8 +1,10 @@
 //! Tests through the router, by what they are about.
 
 mod bodies;
+mod certificates;
 mod client;
 mod conflicts;
+mod cost;
 mod decisions;
 mod description;
 mod enrolment;

@@ -124,6 +124,7 @@ async fn a_group_in_the_old_form_covers_everything_and_starts_nothing() {
         .group(json!({ "name": "old", "directional": true, "hub_system_id": nas1.id, "system_ids": [nas1.id, nas2.id] }))
         .await;
     assert_eq!((&group["datasets"], &group["auto"]), (&json!(["**"]), &json!(false)));
+    assert_eq!(group["profile"], "classic", "its clients get what they used to get");
     assert_eq!(
         (&group["hub_system_id"], &group["system_ids"]),
         (&json!(nas1.id), &json!([nas1.id, nas2.id]))
@@ -162,4 +163,27 @@ async fn a_state_with_an_endless_message_is_refused() {
     });
     let reply = witness.call("POST", "/api/v1/sync/states", Some(&nas2.key), Some(body)).await;
     assert_eq!(reply.fields(), [("/error_message".to_owned(), "E_VALUE_INVALID".to_owned())]);
+}
+
+#[tokio::test]
+async fn only_groups_in_the_old_form_are_classic_by_themselves() {
+    let witness = Witness::start().await;
+    let (nas1, nas2) = (witness.enrol("nas1").await, witness.enrol("nas2").await);
+    let old = json!({ "directional": true, "hub_system_id": nas1.id, "system_ids": [nas1.id, nas2.id] });
+    let profile = |name: &str, change: Value| {
+        let mut body = old.clone();
+        body["name"] = json!(name);
+        body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        let witness = &witness;
+        async move {
+            let group = witness.group(body).await;
+            let path = format!("/api/v1/sync-groups/{}", group["id"].as_str().unwrap());
+            witness.call("DELETE", &path, Some(&witness.admin), None).await;
+            group["profile"].clone()
+        }
+    };
+    assert_eq!(profile("a", json!({})).await, "classic");
+    assert_eq!(profile("b", json!({ "profile": "standard" })).await, "standard");
+    assert_eq!(profile("c", json!({ "datasets": ["tank/media"] })).await, "standard");
+    assert_eq!(profile("d", json!({ "on_divergence": "manual" })).await, "classic");
 }

@@ -7,7 +7,7 @@ use zfs_sync_store::GroupSettings;
 
 use crate::{
     background::Planner,
-    testing::{Witness, dataset},
+    testing::{Witness, dataset, dataset_of},
 };
 
 #[tokio::test]
@@ -412,7 +412,7 @@ async fn a_renamed_source_is_recognised_when_only_it_is_looked_at() {
     planner.pass(&witness.state).await.unwrap();
     let row = witness.state.store.system(nas1.id).await.unwrap().unwrap();
     let base = row.inventory_sequence.unwrap();
-    let mut renamed = dataset("tank/old", &[1, 2]);
+    let mut renamed = dataset_of(&nas1, "tank/old", &[1, 2]);
     renamed["name"] = json!("tank/new");
     let delta = json!({ "sequence": base + 1, "base": base, "datasets": [renamed], "removed": ["tank/old"] });
     witness.agent(&nas1, "inventory", delta).await.fine();

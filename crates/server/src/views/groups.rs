@@ -61,6 +61,8 @@ fn shown(
         mirror_deletes: definition.mirror_deletes,
         follow_renames: definition.follow_renames,
         profile: definition.profile,
+        limit: row.limit,
+        compression: row.compression,
         sync_interval_seconds: row.sync_interval_seconds,
         directional: source_of_truth.is_some(),
         hub_system_id: source_of_truth,

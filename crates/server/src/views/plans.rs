@@ -125,7 +125,7 @@ pub(crate) async fn show_plan(state: &AppState, row: PlanRow) -> Answer<Plan> {
         strategy: row.strategy,
         winner: directory.hostname(winner),
         steps: proposal.plan.steps.iter().map(|step| planned_step(step, &directory)).collect(),
-        destroys: destroys.iter().map(|destroy| destroyed(destroy, &directory)).collect(),
+        destroys: destroyed(state, &destroys, &directory).await?,
         discards: discards.collect(),
         keeps: keeps(proposal, &followed, &directory),
         fingerprint: row.fingerprint.0.clone(),

@@ -1,15 +1,18 @@
 //! Steps and what they destroy, in words.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use zfs_sync_api::v1::{plan::Destroyed, sync::PlannedStep};
 use zfs_sync_core::{
+    ids::SystemId,
     name::DatasetName,
     plan::{Action, Base, Casualty, Destroy, Send, Step},
     size::ByteCount,
 };
 
 use super::Directory;
-use crate::command_line;
+use crate::{command_line, error::Answer, planning::other_copies, state::AppState};
 
 /// A step in one sentence.
 pub(crate) fn summary(step: &Step, directory: &Directory) -> String {
@@ -73,16 +76,27 @@ pub(crate) fn planned_step(step: &Step, directory: &Directory) -> PlannedStep {
     }
 }
 
-/// A snapshot that is destroyed, as it is shown.
-pub(crate) fn destroyed(destroy: &Destroy, directory: &Directory) -> Destroyed {
-    let Destroy { system, dataset, casualty } = destroy;
-    let Casualty { guid, label, creation, used, referenced } = casualty;
-    Destroyed {
-        system: directory.hostname(*system),
-        snapshot: format!("{dataset}@{label}"),
-        guid: *guid,
-        creation: Timestamp::from_second(*creation).ok(),
-        used: *used,
-        referenced: *referenced,
-    }
+/// Snapshots that are destroyed, as they are shown, with who else has them.
+pub(crate) async fn destroyed(
+    state: &AppState,
+    destroys: &[Destroy],
+    directory: &Directory,
+) -> Answer<Vec<Destroyed>> {
+    let others = other_copies(state, destroys).await?;
+    let show = |(destroy, others): (&Destroy, BTreeSet<SystemId>)| {
+        let Destroy { system, dataset, casualty } = destroy;
+        let Casualty { guid, label, creation, used, referenced } = casualty;
+        let mut other_copies: Vec<String> = others.into_iter().map(|id| directory.hostname(id)).collect();
+        other_copies.sort();
+        Destroyed {
+            system: directory.hostname(*system),
+            snapshot: format!("{dataset}@{label}"),
+            guid: *guid,
+            creation: Timestamp::from_second(*creation).ok(),
+            used: *used,
+            referenced: *referenced,
+            other_copies,
+        }
+    };
+    Ok(destroys.iter().zip(others).map(show).collect())
 }

@@ -6,7 +6,7 @@ use zfs_sync_api::v1::system::System;
 use zfs_sync_core::time::Timestamp;
 use zfs_sync_store::{InventorySizes, SystemRow};
 
-use crate::{error::Answer, settings::Settings, state::AppState};
+use crate::{error::Answer, planning::listener, settings::Settings, state::AppState};
 
 /// Shorter intervals than this would make a system stale by an ordinary pause of its host.
 const SHORTEST_PATIENCE: Duration = Duration::from_secs(5);
@@ -81,10 +81,13 @@ pub(crate) fn show_system(
         api_key: None,
         agent_version: row.agent_version.clone(),
         zfs_version: row.zfs_version.clone(),
+        transfer_address: listener(row).map(|at| format!("{}:{}", at.host, at.port)),
+        certificate_expires_at: row.certificate_expires_at,
         inventory_as_of: row.inventory_as_of,
         datasets: sizes.datasets,
         snapshots: sizes.snapshots,
         health: health.to_owned(),
+        limit: row.limit.clone(),
     }
 }
 

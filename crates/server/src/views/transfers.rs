@@ -1,6 +1,7 @@
 //! Transfers as they are shown.
 
 use zfs_sync_api::v1::transfer::Transfer;
+use zfs_sync_core::flow::FlowReport;
 use zfs_sync_store::{TransferFilter, TransferRow, TransferState};
 
 use super::{Directory, summary};
@@ -8,6 +9,7 @@ use crate::{error::Answer, state::AppState};
 
 /// One transfer.
 pub(crate) fn show_transfer(row: TransferRow, directory: &Directory) -> Transfer {
+    let stalled = row.state == TransferState::Leased && row.flow.as_ref().is_some_and(FlowReport::is_stalled);
     Transfer {
         id: row.id,
         group_id: row.group,
@@ -27,12 +29,16 @@ pub(crate) fn show_transfer(row: TransferRow, directory: &Directory) -> Transfer
         rate: row.rate.unwrap_or(0),
         stage: row.stage,
         resumed_from: row.resumed_from,
+        transport: row.transport,
+        transport_note: row.transport_note,
         error_code: row.error_code,
         error_detail: row.error_detail,
         created_at: row.created_at,
         started_at: row.started_at,
         updated_at: row.updated_at,
         finished_at: row.finished_at,
+        flow: row.flow,
+        stalled,
         step: row.step,
     }
 }

@@ -57,6 +57,8 @@ struct CasualtyRow {
     taken: String,
     used: String,
     referenced: String,
+    /// Who else keeps it; nobody, when empty.
+    others: String,
 }
 
 #[derive(Debug, Template)]
@@ -117,6 +119,7 @@ pub(super) async fn show(
         taken: one.creation.map_or_else(|| "–".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M:%S").to_string()),
         used: words::bytes(one.used),
         referenced: words::bytes(one.referenced),
+        others: one.other_copies.join(", "),
     });
     let freed = plan.destroys.iter().fold(0_u64, |sum, one| sum.saturating_add(one.used));
     let discards = plan.discards.iter();

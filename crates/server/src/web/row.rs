@@ -112,6 +112,8 @@ pub(super) struct TransferRow {
     pub(super) percent: Option<u64>,
     pub(super) bytes: String,
     pub(super) rate: String,
+    /// What else was measured of it, in words.
+    pub(super) flow: String,
     pub(super) error: String,
     pub(super) next_attempt: Option<String>,
     pub(super) finished: String,
@@ -121,6 +123,7 @@ pub(super) struct TransferRow {
 impl TransferRow {
     pub(super) fn new(transfer: Transfer, now: Timestamp) -> Self {
         let state = match transfer.state.as_str() {
+            "leased" if transfer.stalled => "stalled",
             "leased" => "running",
             "queued" if transfer.attempts > 0 => "waiting to try again",
             "stale" => "planned anew",
@@ -143,6 +146,7 @@ impl TransferRow {
         } else {
             "–".to_owned()
         };
+        let flow = flow_words(&transfer);
         let error = transfer
             .error_detail
             .as_deref()
@@ -158,12 +162,28 @@ impl TransferRow {
             percent,
             bytes,
             rate,
+            flow,
             error,
             next_attempt,
             finished: ago(transfer.finished_at, now),
             transfer,
         }
     }
+}
+
+/// What is left, and what is slow: only what its executor has measured.
+fn flow_words(transfer: &Transfer) -> String {
+    let Some(flow) = transfer.flow.as_ref().filter(|_| transfer.state == "leased") else {
+        return String::new();
+    };
+    let left = flow.seconds_left.map(|seconds| match seconds {
+        0..120 => format!("{seconds} s left"),
+        120..7200 => format!("{} min left", seconds / 60),
+        _ => format!("{} h left", seconds / 3600),
+    });
+    let stalled = transfer.stalled.then(|| format!("nothing moved for {} s", flow.idle_seconds));
+    let compression = flow.compression.as_ref().map(|words| format!("compression {words}"));
+    [left, stalled, flow.bottleneck(), compression].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]

@@ -9,19 +9,24 @@ use zfs_sync_core::{
 
 use super::{
     super::{Connection, Db, DbRow, Driver},
-    BATCH,
+    BATCH, KEYS,
     cells::{Cells, count_of, json_text, word_text},
 };
 use crate::{Error, GroupRow, GroupSettings, Result, error::Constraints as _};
 
-macro_rules! select {
-    ($condition:literal) => {
+macro_rules! from {
+    () => {
         concat!(
             "SELECT id, name, description, enabled, mode, hub, include, exclude, mappings, member_mappings, auto, on_divergence, ",
-            "allow_destroy, mirror_deletes, follow_renames, profile, extra_metadata, sync_interval_seconds, created_at, updated_at, revision FROM sync_groups ",
-            $condition,
-            " ORDER BY name"
+            "allow_destroy, mirror_deletes, follow_renames, profile, extra_metadata, sync_interval_seconds, rate_limit, compression, ",
+            "created_at, updated_at, revision FROM sync_groups "
         )
+    };
+}
+
+macro_rules! select {
+    ($condition:literal) => {
+        concat!(from!(), $condition, " ORDER BY name")
     };
 }
 
@@ -50,6 +55,8 @@ fn read(row: &DbRow, members: Vec<SystemId>) -> Result<GroupRow> {
         description: cells.get("description")?,
         extra_metadata: cells.json("extra_metadata")?,
         sync_interval_seconds: cells.bits("sync_interval_seconds")?,
+        limit: cells.parse_option("rate_limit")?,
+        compression: cells.parse("compression")?,
         created_at: cells.time("created_at")?,
         updated_at: cells.time("updated_at")?,
         revision: cells.bits("revision")?,
@@ -108,6 +115,24 @@ pub(crate) async fn groups_of_system(db: &Db, system: SystemId) -> Result<Vec<Gr
     with_members(&mut transaction, rows).await
 }
 
+pub(crate) async fn groups_of_systems(db: &Db, systems: &[SystemId]) -> Result<Vec<GroupRow>> {
+    let mut transaction = db.begin_read().await?;
+    let mut found = Vec::new();
+    for batch in systems.chunks(KEYS) {
+        let mut query: QueryBuilder<Driver> = QueryBuilder::new(concat!(
+            from!(),
+            "WHERE id IN (SELECT group_id FROM group_members WHERE system_id IN ("
+        ));
+        let mut list = query.separated(", ");
+        for id in batch {
+            list.push_bind(id.as_uuid());
+        }
+        query.push(")) ORDER BY name");
+        found.extend(query.build().persistent(false).fetch_all(&mut *transaction).await?);
+    }
+    with_members(&mut transaction, found).await
+}
+
 /// Keeps the group from being deleted until the transaction ends.
 pub(super) async fn lock(connection: &mut Connection, id: GroupId) -> Result<()> {
     let found = sqlx::query(concat!("SELECT id FROM sync_groups WHERE id = $1", for_update!()))
@@ -117,7 +142,7 @@ pub(super) async fn lock(connection: &mut Connection, id: GroupId) -> Result<()>
     if found.is_some() { Ok(()) } else { Err(Error::NotFound { what: "sync group" }) }
 }
 
-/// Executes a statement over $1 to $19, insert or update, and answers whether it found its row.
+/// Executes a statement over $1 to $21, insert or update, and answers whether it found its row.
 async fn write(
     connection: &mut Connection,
     statement: &'static str,
@@ -145,6 +170,8 @@ async fn write(
         .bind(group.mirror_deletes.as_ref().map(json_text))
         .bind(group.follow_renames)
         .bind(word_text(&group.profile))
+        .bind(settings.limit.as_ref().map(ToString::to_string))
+        .bind(settings.compression.to_string())
         .execute(connection)
         .await
         .unique(|| format!("a sync group named `{}`, or with this ID, exists already", group.name))
@@ -181,8 +208,8 @@ pub(crate) async fn insert_group(
     let mut transaction = db.begin_write().await?;
     let statement = "INSERT INTO sync_groups (id, name, description, enabled, mode, hub, include, exclude, mappings, auto, \
          on_divergence, extra_metadata, sync_interval_seconds, created_at, updated_at, revision, member_mappings, \
-         allow_destroy, mirror_deletes, follow_renames, profile) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, 1, $15, $16, $17, $18, $19)";
+         allow_destroy, mirror_deletes, follow_renames, profile, rate_limit, compression) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, 1, $15, $16, $17, $18, $19, $20, $21)";
     write(&mut transaction, statement, group, settings, now).await?;
     write_members(&mut transaction, group).await?;
     let row = written(&mut transaction, group.id).await?;
@@ -200,7 +227,8 @@ pub(crate) async fn update_group(
     let statement = "UPDATE sync_groups SET name = $2, description = $3, enabled = $4, mode = $5, hub = $6, \
          include = $7, exclude = $8, mappings = $9, auto = $10, on_divergence = $11, extra_metadata = $12, \
          sync_interval_seconds = $13, updated_at = $14, member_mappings = $15, allow_destroy = $16, \
-         mirror_deletes = $17, follow_renames = $18, profile = $19, revision = revision + 1 WHERE id = $1";
+         mirror_deletes = $17, follow_renames = $18, profile = $19, rate_limit = $20, compression = $21, \
+         revision = revision + 1 WHERE id = $1";
     if !write(&mut transaction, statement, group, settings, now).await? {
         return Err(Error::NotFound { what: "sync group" });
     }

@@ -150,7 +150,8 @@ pub(crate) async fn holders(db: &Db, snapshots: &[Guid]) -> Result<Holders> {
     for batch in snapshots.chunks(KEYS) {
         let mut query: QueryBuilder<Driver> = QueryBuilder::new(
             "SELECT guid, (SELECT system_id FROM datasets WHERE id = dataset_id) AS system_id, \
-             (SELECT name FROM datasets WHERE id = dataset_id) AS name FROM snapshots WHERE guid IN (",
+             (SELECT name FROM datasets WHERE id = dataset_id) AS name, \
+             (SELECT d.guid FROM datasets d WHERE d.id = dataset_id) AS dataset_guid FROM snapshots WHERE guid IN (",
         );
         let mut list = query.separated(", ");
         for guid in batch {
@@ -162,7 +163,8 @@ pub(crate) async fn holders(db: &Db, snapshots: &[Guid]) -> Result<Holders> {
             let system = cells.id("system_id")?;
             if !strangers.contains(&system) {
                 let of_snapshot = holders.entry(Guid::from_sql(cells.get("guid")?)).or_default();
-                of_snapshot.entry(system).or_default().insert(cells.parse("name")?);
+                let of_system = of_snapshot.entry(system).or_default();
+                of_system.insert(cells.parse("name")?, Guid::from_sql(cells.get("dataset_guid")?));
             }
         }
     }

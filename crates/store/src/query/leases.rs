@@ -1,11 +1,12 @@
 use zfs_sync_core::{
+    flow::SharedLimit,
     ids::{SystemId, TransferId},
     time::Timestamp,
 };
 
 use super::{
     super::Db,
-    cells::{bits, moment},
+    cells::{Cells, bits, json_text, moment},
     transfers::{columns, lock, read},
 };
 use crate::{FinishOutcome, Outcome, Progress, RenewOutcome, Result, TransferRow, TransferState};
@@ -30,7 +31,7 @@ pub(crate) async fn lease_transfers(
         skip_locked!(),
         ") UPDATE transfers SET state = 'leased', generation = generation + 1, attempts = attempts + 1, ",
         "lease_until = $4, started_at = COALESCE(started_at, $2), updated_at = $2, bytes = 0, rate = NULL, stage = NULL, ",
-        "resumed_from = NULL WHERE id IN (SELECT id FROM due) RETURNING ",
+        "resumed_from = NULL, flow = NULL WHERE id IN (SELECT id FROM due) RETURNING ",
         columns!()
     );
     let rows = sqlx::query(statement)
@@ -53,7 +54,7 @@ pub(crate) async fn renew_transfer(
 ) -> Result<RenewOutcome> {
     let cancel_requested: Option<bool> = sqlx::query_scalar(
         "UPDATE transfers SET lease_until = $4, updated_at = $3, bytes = $5, total = COALESCE($6, total), rate = $7, \
-         stage = COALESCE($8, stage), resumed_from = COALESCE($9, resumed_from) \
+         stage = COALESCE($8, stage), resumed_from = COALESCE($9, resumed_from), flow = COALESCE($10, flow) \
          WHERE id = $1 AND generation = $2 AND state = 'leased' RETURNING cancel_requested",
     )
     .bind(id.as_uuid())
@@ -65,12 +66,31 @@ pub(crate) async fn renew_transfer(
     .bind(bits(progress.rate))
     .bind(&progress.stage)
     .bind(bits(progress.resumed_from))
+    .bind(progress.flow.as_ref().map(json_text))
     .fetch_optional(db.writer())
     .await?;
     Ok(match cancel_requested {
         Some(cancel_requested) => RenewOutcome::Renewed { cancel_requested },
         None => RenewOutcome::Lost,
     })
+}
+
+pub(crate) async fn transfer_limits(db: &Db, transfer: &TransferRow) -> Result<Vec<SharedLimit>> {
+    let rows = sqlx::query(
+        "SELECT 'group' AS kind, id, COALESCE(rate_limit, 'unlimited') AS rate_limit FROM sync_groups WHERE id = $1 \
+         UNION ALL SELECT 'system' AS kind, id, COALESCE(rate_limit, 'unlimited') AS rate_limit FROM systems WHERE id IN ($2, $3)",
+    )
+    .bind(transfer.group.as_uuid())
+    .bind(transfer.source_system.as_uuid())
+    .bind(transfer.target_system.as_uuid())
+    .fetch_all(db.reader())
+    .await?;
+    let read = |row| {
+        let cells = Cells::new(row, "systems", "id");
+        let (kind, id): (&str, SystemId) = (cells.get("kind")?, cells.id("id")?);
+        Ok(SharedLimit { of: format!("{kind}:{id}"), limit: cells.parse("rate_limit")? })
+    };
+    rows.iter().map(read).collect()
 }
 
 /// The transfer as it is after `outcome`.
@@ -90,6 +110,7 @@ fn apply(mut transfer: TransferRow, outcome: &Outcome, now: Timestamp) -> Transf
                 Some(_) if transfer.cancel_requested => TransferState::Cancelled,
                 Some(retry_at) => {
                     transfer.next_attempt_at = *retry_at;
+                    transfer.began_at_byte = transfer.resumed_from;
                     // What came is continued by the next attempt: this one was progress, not a failure in a row.
                     if transfer.bytes > 0 {
                         transfer.attempts = 0;
@@ -143,7 +164,7 @@ pub(crate) async fn finish_transfer(
     let statement = concat!(
         "UPDATE transfers SET state = $2, next_attempt_at = $3, lease_until = NULL, bytes = $4, rate = NULL, ",
         "resumed_from = $5, error_code = $6, error_detail = $7, updated_at = $8, finished_at = $9, ",
-        "attempts = $10 WHERE id = $1 RETURNING ",
+        "attempts = $10, began_at_byte = $11 WHERE id = $1 RETURNING ",
         columns!()
     );
     let row = sqlx::query(statement)
@@ -157,6 +178,7 @@ pub(crate) async fn finish_transfer(
         .bind(now.as_millisecond())
         .bind(moment(after.finished_at))
         .bind(i64::from(after.attempts))
+        .bind(bits(after.began_at_byte))
         .fetch_one(&mut *transaction)
         .await?;
     transaction.commit().await?;

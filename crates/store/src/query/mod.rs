@@ -14,6 +14,7 @@ mod conflict_rows;
 mod report_rows;
 
 pub(crate) mod audit;
+pub(crate) mod authority;
 pub(crate) mod changes;
 pub(crate) mod conflicts;
 pub(crate) mod enrolment;

@@ -1,5 +1,8 @@
+use std::collections::HashSet;
+
 use zfs_sync_core::{
     group::Strategy,
+    guid::Guid,
     ids::{GroupId, PlanId},
     plan::{Decision, Fingerprint, ReplicaKey},
     time::Timestamp,
@@ -148,6 +151,17 @@ pub(crate) async fn decisions(db: &Db, group: GroupId) -> Result<Vec<DecisionRow
     );
     let rows = sqlx::query(statement).bind(group.as_uuid()).fetch_all(db.reader()).await?;
     rows.iter().map(read_decision).collect()
+}
+
+pub(crate) async fn decisions_giving_up(db: &Db, snapshots: &[Guid]) -> Result<Vec<DecisionRow>> {
+    // People have decided about a few datasets at a time, so that what stands is read whole.
+    let statement = concat!("SELECT ", decision_columns!(), " FROM decisions WHERE finished_at IS NULL");
+    let rows = sqlx::query(statement).fetch_all(db.reader()).await?;
+    let asked: HashSet<Guid> = snapshots.iter().copied().collect();
+    let gives_up =
+        |row: &DecisionRow| row.decision.may_destroy.values().flatten().any(|guid| asked.contains(guid));
+    let decisions = rows.iter().map(read_decision).collect::<Result<Vec<_>>>()?;
+    Ok(decisions.into_iter().filter(gives_up).collect())
 }
 
 pub(crate) async fn decision(db: &Db, plan: PlanId) -> Result<Option<DecisionRow>> {

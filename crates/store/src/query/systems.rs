@@ -1,16 +1,20 @@
+use sqlx::QueryBuilder;
 use zfs_sync_core::{ids::SystemId, name::HostName, time::Timestamp};
 
 use super::{
     super::{Db, DbRow, Driver},
+    KEYS,
     cells::{Cells, bits, count_of, json_text, moment},
 };
-use crate::{Error, NewSystem, Result, SystemChange, SystemRow, SystemSeen, error::Constraints as _};
+use crate::{
+    Error, Listener, NewSystem, Result, SystemChange, SystemRow, SystemSeen, error::Constraints as _,
+};
 
 macro_rules! columns {
     () => {
         "id, hostname, platform, connectivity_status, ssh_hostname, ssh_user, ssh_port, extra_metadata, agent_version, \
          zfs_version, os, clock_offset_ms, inventory_interval_ms, created_at, updated_at, last_seen, inventory_as_of, \
-         inventory_sequence, report_wanted_at"
+         inventory_sequence, report_wanted_at, rate_limit, transfer_host, transfer_port, transfer_instance, certificate_expires_at"
     };
 }
 
@@ -30,13 +34,22 @@ fn read(row: &DbRow) -> Result<SystemRow> {
         os: cells.get("os")?,
         clock_offset_ms: cells.get("clock_offset_ms")?,
         inventory_interval_ms: cells.bits_option("inventory_interval_ms")?,
+        listener: read_listener(&cells)?,
+        certificate_expires_at: cells.time_option("certificate_expires_at")?,
         created_at: cells.time("created_at")?,
         updated_at: cells.time("updated_at")?,
         last_seen: cells.time_option("last_seen")?,
         inventory_as_of: cells.time_option("inventory_as_of")?,
         inventory_sequence: cells.bits_option("inventory_sequence")?,
         report_wanted_at: cells.time_option("report_wanted_at")?,
+        limit: cells.parse_option("rate_limit")?,
     })
+}
+
+fn read_listener(cells: &Cells<'_>) -> Result<Option<Listener>> {
+    let instance = cells.get::<Option<uuid::Uuid>>("transfer_instance")?;
+    let Some(instance) = instance else { return Ok(None) };
+    Ok(Some(Listener { host: cells.get("transfer_host")?, port: cells.small("transfer_port")?, instance }))
 }
 
 fn taken(hostname: &HostName) -> String {
@@ -82,6 +95,23 @@ pub(crate) async fn system(db: &Db, id: SystemId) -> Result<Option<SystemRow>> {
     row.as_ref().map(read).transpose()
 }
 
+pub(crate) async fn systems_by_id(db: &Db, ids: &[SystemId]) -> Result<Vec<SystemRow>> {
+    let mut found = Vec::with_capacity(ids.len());
+    for batch in ids.chunks(KEYS) {
+        let mut query: QueryBuilder<Driver> =
+            QueryBuilder::new(concat!("SELECT ", columns!(), " FROM systems WHERE id IN ("));
+        let mut list = query.separated(", ");
+        for id in batch {
+            list.push_bind(id.as_uuid());
+        }
+        query.push(")");
+        for row in query.build().persistent(false).fetch_all(db.reader()).await? {
+            found.push(read(&row)?);
+        }
+    }
+    Ok(found)
+}
+
 pub(crate) async fn system_by_hostname(db: &Db, hostname: &str) -> Result<Option<SystemRow>> {
     let statement = concat!("SELECT ", columns!(), " FROM systems WHERE hostname = $1");
     let row = sqlx::query(statement).bind(hostname).fetch_optional(db.reader()).await?;
@@ -115,6 +145,7 @@ pub(crate) async fn update_system(
         ssh_port,
         last_seen,
         extra_metadata,
+        limit,
     } = change.clone();
     system.hostname = hostname.unwrap_or(system.hostname);
     system.platform = platform.unwrap_or(system.platform);
@@ -124,10 +155,11 @@ pub(crate) async fn update_system(
     system.ssh_port = ssh_port.unwrap_or(system.ssh_port);
     system.last_seen = last_seen.unwrap_or(system.last_seen);
     system.extra_metadata = extra_metadata.unwrap_or(system.extra_metadata);
+    system.limit = limit.unwrap_or(system.limit);
 
     let statement = concat!(
         "UPDATE systems SET hostname = $2, platform = $3, connectivity_status = $4, ssh_hostname = $5, ssh_user = $6, ",
-        "ssh_port = $7, last_seen = $8, extra_metadata = $9, updated_at = $10 WHERE id = $1 RETURNING ",
+        "ssh_port = $7, last_seen = $8, extra_metadata = $9, updated_at = $10, rate_limit = $11 WHERE id = $1 RETURNING ",
         columns!()
     );
     let row = sqlx::query(statement)
@@ -141,6 +173,7 @@ pub(crate) async fn update_system(
         .bind(moment(system.last_seen))
         .bind(json_text(&system.extra_metadata))
         .bind(now.as_millisecond())
+        .bind(system.limit.as_ref().map(ToString::to_string))
         .fetch_one(&mut *transaction)
         .await
         .unique(|| taken(&system.hostname))?;

@@ -2,12 +2,13 @@ use std::collections::BTreeMap;
 
 use sqlx::QueryBuilder;
 use zfs_sync_core::{
-    ids::{GroupId, TransferId},
+    ids::{GroupId, SystemId, TransferId},
     time::Timestamp,
 };
 
 use super::{
     super::{Connection, Db, DbRow, Driver},
+    KEYS,
     cells::{Cells, bits, count_of, json_text},
     groups,
 };
@@ -18,8 +19,8 @@ use crate::{
 macro_rules! columns {
     () => {
         "id, group_id, source_system_id, target_system_id, executor_id, source, target, step, state, generation, attempts, \
-         next_attempt_at, lease_until, cancel_requested, cancelled_by, bytes, total, rate, stage, resumed_from, error_code, \
-         error_detail, created_at, started_at, updated_at, finished_at"
+         next_attempt_at, lease_until, cancel_requested, cancelled_by, bytes, total, rate, stage, resumed_from, flow, began_at_byte, \
+         transport, transport_note, error_code, error_detail, created_at, started_at, updated_at, finished_at"
     };
 }
 pub(super) use columns;
@@ -47,6 +48,10 @@ pub(super) fn read(row: &DbRow) -> Result<TransferRow> {
         rate: cells.bits_option("rate")?,
         stage: cells.get("stage")?,
         resumed_from: cells.bits_option("resumed_from")?,
+        flow: cells.json_option("flow")?,
+        began_at_byte: cells.bits_option("began_at_byte")?,
+        transport: cells.get("transport")?,
+        transport_note: cells.get("transport_note")?,
         error_code: cells.get("error_code")?,
         error_detail: cells.get("error_detail")?,
         created_at: cells.time("created_at")?,
@@ -128,6 +133,41 @@ pub(crate) async fn transfers(db: &Db, filter: &TransferFilter) -> Result<Vec<Tr
     rows.iter().map(read).collect()
 }
 
+pub(crate) async fn destroying_transfers(
+    db: &Db,
+    targets: &[SystemId],
+    finished_since: Option<Timestamp>,
+) -> Result<Vec<TransferRow>> {
+    let mut found = Vec::new();
+    for batch in targets.chunks(KEYS) {
+        // Each of both conditions has its own index.
+        for (text, since) in [("finished_at IS NULL", None), ("finished_at >= ", finished_since)] {
+            if since.is_none() && text != "finished_at IS NULL" {
+                continue;
+            }
+            let mut query: QueryBuilder<Driver> = QueryBuilder::new(concat!(
+                "SELECT ",
+                columns!(),
+                " FROM transfers WHERE target_system_id IN ("
+            ));
+            let mut list = query.separated(", ");
+            for id in batch {
+                list.push_bind(id.as_uuid());
+            }
+            query.push(") AND ").push(text);
+            if let Some(since) = since {
+                query.push_bind(since.as_millisecond());
+            }
+            query.push(" AND (step LIKE '%\"destroy_snapshots\"%' OR step LIKE '%\"roll_back\"%')");
+            for row in query.build().persistent(false).fetch_all(db.reader()).await? {
+                found.push(read(&row)?);
+            }
+        }
+    }
+    found.retain(|row| !row.step.action.destroys().is_empty());
+    Ok(found)
+}
+
 pub(crate) async fn unfinished_transfer_counts(db: &Db) -> Result<BTreeMap<TransferState, u64>> {
     let rows =
         sqlx::query("SELECT state, COUNT(*) AS many FROM transfers WHERE finished_at IS NULL GROUP BY state")
@@ -142,7 +182,7 @@ pub(crate) async fn unfinished_transfer_counts(db: &Db) -> Result<BTreeMap<Trans
 
 pub(crate) async fn parked_replicas(db: &Db, group: GroupId) -> Result<Vec<ParkedReplica>> {
     let rows = sqlx::query(
-        "SELECT id, target_system_id, target, state, error_code, finished_at FROM transfers parked \
+        "SELECT id, target_system_id, target, step, state, error_code, finished_at FROM transfers parked \
          WHERE group_id = $1 AND state IN ('failed', 'cancelled') AND NOT EXISTS (SELECT 1 FROM transfers newer \
          WHERE newer.target_system_id = parked.target_system_id AND newer.target = parked.target \
          AND (newer.finished_at IS NULL OR newer.finished_at > parked.finished_at \
@@ -159,6 +199,7 @@ pub(crate) async fn parked_replicas(db: &Db, group: GroupId) -> Result<Vec<Parke
             target_system: cells.id("target_system_id")?,
             target: cells.parse("target")?,
             transfer: cells.id("id")?,
+            step: cells.json("step")?,
             code: match cells.named("state", TransferState::from_name)? {
                 TransferState::Failed => cells.get("error_code")?,
                 _ => None,
@@ -222,7 +263,7 @@ pub(crate) async fn retry_transfer(db: &Db, id: TransferId, now: Timestamp) -> R
         TransferState::Queued | TransferState::Failed | TransferState::Cancelled => {}
     }
     let statement = concat!(
-        "UPDATE transfers SET state = 'queued', attempts = 0, next_attempt_at = $2, cancel_requested = FALSE, ",
+        "UPDATE transfers SET state = 'queued', attempts = 0, began_at_byte = NULL, next_attempt_at = $2, cancel_requested = FALSE, ",
         "cancelled_by = NULL, updated_at = $2, finished_at = NULL WHERE id = $1 RETURNING ",
         columns!()
     );

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use zfs_sync_core::{
+    flow::Compression,
     group::{GroupMode, MirrorDeletes, OnDivergence, Profile, SyncGroup},
     plan::ReplicaState,
 };
@@ -14,6 +15,8 @@ fn settings() -> GroupSettings {
         description: Some("films".into()),
         extra_metadata: json!({"owner": "ops"}),
         sync_interval_seconds: 900,
+        limit: Some("08:00-18:00 mon-fri 20MiB/s; 50MiB/s".parse().unwrap()),
+        compression: Compression::Level(3),
     }
 }
 
@@ -23,6 +26,7 @@ pub(crate) async fn a_group_reads_back_as_it_was(database: &Database) {
     let row = store.insert_group(&group(1), &settings(), at(1)).await.unwrap();
     assert_eq!(row.group, group(1));
     assert_eq!((row.description.as_deref(), row.sync_interval_seconds), (Some("films"), 900));
+    assert_eq!((&row.limit, row.compression), (&settings().limit, Compression::Level(3)));
     assert_eq!(row.extra_metadata, json!({"owner": "ops"}));
     assert_eq!((row.created_at, row.updated_at, row.revision), (at(1), at(1), 1));
     assert_eq!(store.group(group_id(1)).await.unwrap().as_ref(), Some(&row));

@@ -106,7 +106,7 @@ pub(crate) async fn made_up_guids_are_nobodys_copies(database: &Database) {
     store.apply_report(system_id(2), &complete(1, vec![whole(&tank)]), at(1)).await.unwrap();
     apply(store, without_guids(complete(1, vec![whole(&dataset("tank/media", 3..6))])), 1).await;
     let asked = [3, 5].map(Guid::new);
-    let there = BTreeMap::from([(system_id(2), BTreeSet::from([tank.name]))]);
+    let there = BTreeMap::from([(system_id(2), BTreeMap::from([(tank.name, tank.properties.guid)]))]);
     let expected = BTreeMap::from([(Guid::new(3), there)]);
     assert_eq!(store.holders(&asked).await.unwrap(), expected);
 }

@@ -180,14 +180,22 @@ pub(crate) async fn holders_are_found_by_guid(database: &Database) {
         (3, dataset("tank/c", u64::MAX - 1..u64::MAX)),
     ];
     for (system, dataset) in &reports {
+        let mut dataset = dataset.clone();
+        dataset.properties.guid = Guid::new(40 + u64::try_from(*system).unwrap());
         let copy = Dataset { name: "tank/copy".parse().unwrap(), ..dataset.clone() };
-        let report = complete(1, vec![whole(dataset), whole(&copy)]);
+        let report = complete(1, vec![whole(&dataset), whole(&copy)]);
         store.apply_report(system_id(*system), &report, at(1)).await.unwrap();
     }
     let asked = [1, 3, 5, 7, u64::MAX - 1].map(Guid::new);
     let on = |system: u128, letter: &str| {
         let names = [format!("tank/{letter}"), "tank/copy".to_owned()];
-        (system_id(system), names.iter().map(|name| name.parse().unwrap()).collect())
+        (
+            system_id(system),
+            names
+                .iter()
+                .map(|name| (name.parse().unwrap(), Guid::new(40 + u64::try_from(system).unwrap())))
+                .collect(),
+        )
     };
     let expected = Holders::from([
         (Guid::new(1), BTreeMap::from([on(1, "a")])),

@@ -262,6 +262,7 @@ pub(crate) fn conflict(name: &str, kind: ConflictKind, severity: Severity, writt
         severity,
         source: side(1, 0),
         target: side(2, written),
+        other_heads: Vec::new(),
         last_common: Some(Point::from(&snapshot(5))),
         bytes_at_stake: 10 + written,
         strategies: vec![Offer { strategy: Strategy::RollbackTarget, obstacle: Some("it is held".into()) }],

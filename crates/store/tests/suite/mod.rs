@@ -1,5 +1,6 @@
 //! What every backend must do. `tests/sqlite.rs` and `tests/postgres.rs` run all of it.
 
+pub(crate) mod authority;
 pub(crate) mod changes;
 pub(crate) mod conflicts;
 pub(crate) mod database;
@@ -32,6 +33,7 @@ macro_rules! suite {
                 a_damaged_cell_is_named;
             keys: keys_are_found_by_their_prefix, a_revoked_key_loses_its_sessions, the_last_use_is_noted_once_a_minute,
                 sessions_end_with_their_time;
+            authority: the_first_authority_stays, a_listener_is_noted_and_forgotten, a_transport_belongs_to_its_lease;
             enrolment: a_token_admits_as_often_as_it_says, a_refused_enrolment_stores_nothing,
                 enrolments_at_once_never_exceed_the_uses;
             inventory: a_complete_report_reads_back_as_it_was, a_complete_report_removes_what_it_does_not_name,

@@ -63,7 +63,7 @@ pub(crate) async fn replicas_are_found_by_what_plans_ask_for(database: &Database
         report.target = format!("backup/{name}").parse().unwrap();
         report.reason = Some(reason);
         let source_guid = Guid::new(u64::MAX - number);
-        report.remembered = Some(Remembered { source_guid, common: None });
+        report.remembered = Some(Remembered { source_guid, common: None, replaced: false });
         ReplicaRow::new(group_id(1), report, at(1))
     });
     let rows: Vec<_> = rows.collect();

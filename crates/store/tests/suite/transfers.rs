@@ -122,6 +122,7 @@ pub(crate) async fn a_parked_replica_stays_parked_until_retried(database: &Datab
         target_system: system_id(2),
         target: "backup/1".parse().unwrap(),
         transfer: transfer_id(1),
+        step: new_transfer(1).step,
         code: Some("E_NO_SPACE".into()),
         finished_at: at(3),
     }];
@@ -131,6 +132,7 @@ pub(crate) async fn a_parked_replica_stays_parked_until_retried(database: &Datab
     expected.push(ParkedReplica {
         target: "backup/2".parse().unwrap(),
         transfer: transfer_id(2),
+        step: new_transfer(2).step,
         code: None,
         finished_at: at(4),
         ..expected[0].clone()

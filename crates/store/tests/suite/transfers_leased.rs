@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use futures::future::join_all;
+use zfs_sync_core::flow::FlowReport;
 use zfs_sync_store::{FinishOutcome, Outcome, Progress, RenewOutcome, Store, TransferRow, TransferState};
 
 use super::{database::Database, make::*};
@@ -45,6 +46,11 @@ pub(crate) async fn a_lease_is_renewed_and_finished(database: &Database) {
         rate: Some(5),
         stage: Some("send".into()),
         resumed_from: Some(2),
+        flow: Some(FlowReport {
+            idle_seconds: 61,
+            waits_for: Some("target".into()),
+            ..FlowReport::default()
+        }),
     };
     let renewed = store.renew_transfer(lease.id, 1, &progress, at(30), at(90)).await.unwrap();
     assert_eq!(renewed, RenewOutcome::Renewed { cancel_requested: false });
@@ -53,6 +59,7 @@ pub(crate) async fn a_lease_is_renewed_and_finished(database: &Database) {
     let row = store.transfer(lease.id).await.unwrap().unwrap();
     assert_eq!((row.bytes, row.total, row.rate, row.resumed_from), (20, Some(90), None, Some(2)));
     assert_eq!((row.stage.as_deref(), row.lease_until), (Some("send"), Some(at(100))));
+    assert_eq!(row.flow, progress.flow, "what is not said stays");
     assert_eq!(store.expire_leases(at(99)).await.unwrap().len(), 1, "only the one that was not renewed");
 
     let row = finished(store.finish_transfer(lease.id, 1, &DONE, at(50)).await.unwrap());

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use camino::Utf8PathBuf;
 use tokio_util::sync::CancellationToken;
 use zfs_sync_agent::{
-    engine::{self, Execution, HoldNote, RecordError, Settled, Sides, Stage, Watcher},
+    engine::{self, Execution, Fence, HoldNote, RecordError, Settled, Sides, Stage, Watcher},
     inventory::{Reports, Scanner},
     ledger::{Entry, Ledger, LedgerError},
 };
@@ -79,6 +79,15 @@ pub(super) struct Task {
     pub(super) lost: bool,
     /// The agent dies after so many more commands.
     pub(super) dies_after: Option<u64>,
+    /// The agent dies in the middle of the next stream.
+    pub(super) dies_in_stream: bool,
+    /// Open while its lease is certain to last; nothing is taken away without it.
+    pub(super) fence: Option<Arc<Fence>>,
+    /// True once a renewal was granted, or nobody waits for one any longer.
+    pub(super) may_begin: bool,
+    /// When it was leased, and when it was let through the last time.
+    pub(super) began: u64,
+    pub(super) last: u64,
     /// Milliseconds that a command takes at most.
     pub(super) pace: u64,
 }
@@ -189,7 +198,13 @@ fn failed(error: &zfs_sync_zfs::error::Error) -> End {
 }
 
 /// Executes a leased transfer.
-pub(super) fn execute(leased: LeasedTransfer, ends: Ends, ledger: Arc<Ledger>, local: Features) -> Task {
+pub(super) fn execute(
+    leased: LeasedTransfer,
+    ends: Ends,
+    ledger: Arc<Ledger>,
+    local: Features,
+    fence: Arc<Fence>,
+) -> Task {
     let (gate, cancel) = (Arc::new(Gate::default()), CancellationToken::new());
     let watcher = LedgerWatcher {
         transfer: leased.id,
@@ -199,6 +214,7 @@ pub(super) fn execute(leased: LeasedTransfer, ends: Ends, ledger: Arc<Ledger>, l
     };
     let (step, cancelled) = (leased.step.clone(), cancel.clone());
     let (source, target) = (Ends::runner(&gate, ends.source), Ends::runner(&gate, ends.target));
+    let open = Arc::clone(&fence);
     let work = async move {
         let features = match far_features(&source, &target, local).await {
             Ok(features) => features,
@@ -206,7 +222,7 @@ pub(super) fn execute(leased: LeasedTransfer, ends: Ends, ledger: Arc<Ledger>, l
         };
         let (source_features, target_features) = &features;
         let sides = Sides { source: &source, target: &target, source_features, target_features };
-        End::Executed(engine::execute(&step, &sides, &watcher, &cancelled, None).await)
+        End::Executed(engine::execute(&step, &sides, &watcher, &cancelled, Some(&open)).await)
     };
     Task {
         transfer: leased.id,
@@ -218,6 +234,11 @@ pub(super) fn execute(leased: LeasedTransfer, ends: Ends, ledger: Arc<Ledger>, l
         cancel,
         lost: false,
         dies_after: None,
+        dies_in_stream: false,
+        fence: Some(fence),
+        may_begin: false,
+        began: 0,
+        last: 0,
         pace: 200,
     }
 }
@@ -255,6 +276,11 @@ pub(super) fn look_after(entry: Entry, ends: Ends, ledger: Arc<Ledger>, local: F
         cancel,
         lost: false,
         dies_after: None,
+        dies_in_stream: false,
+        fence: None,
+        may_begin: true,
+        began: 0,
+        last: 0,
         pace: 200,
     }
 }

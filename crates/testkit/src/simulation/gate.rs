@@ -19,7 +19,7 @@ use zfs_sync_zfs::{
     command::Command,
     error::Error,
     memory::Host,
-    runner::{Output, Runner, Stage},
+    runner::{Output, Runner, Stage, StageEnd},
 };
 
 /// What passes one command at a time.
@@ -36,6 +36,10 @@ struct State {
     passed: Vec<String>,
     /// Something may have changed on a pool since it was last asked.
     touched: bool,
+    /// A command was let through that takes something away.
+    took_away: bool,
+    /// It waits at the end of a stream, of which the process knows nothing yet.
+    in_stream: bool,
 }
 
 impl Gate {
@@ -81,6 +85,16 @@ impl Gate {
         std::mem::take(&mut self.state().touched)
     }
 
+    pub(super) fn take_took_away(&self) -> bool {
+        std::mem::take(&mut self.state().took_away)
+    }
+
+    /// True when it waits where a stream has ended, by itself or by a cut: what the other side has got is what it would have got from a
+    /// process that died at that byte.
+    pub(super) fn is_in_stream(&self) -> bool {
+        self.state().in_stream
+    }
+
     pub(super) fn take_passed(&self) -> Vec<String> {
         std::mem::take(&mut self.state().passed)
     }
@@ -122,6 +136,7 @@ impl Runner for GatedRunner {
     async fn run(&self, command: &Command) -> Result<Output, Error> {
         self.gate.pass(|| self.line(command)).await;
         self.gate.state().touched |= !command.is_read_only();
+        self.gate.state().took_away |= takes_away(command);
         let inner = self.inner();
         if !self.is_broken() {
             return inner.run(command).await;
@@ -147,12 +162,53 @@ impl Runner for GatedRunner {
         {
             self.host.faults().cut_stream_after(bytes);
         }
-        if !self.is_broken() {
-            return self.inner().start(command, stdin, stdout);
+        let stage = if self.is_broken() {
+            self.host.faults().offline(true);
+            let stage = self.inner().start(command, stdin, stdout);
+            self.host.faults().offline(false);
+            stage?
+        } else {
+            self.inner().start(command, stdin, stdout)?
+        };
+        if !matches!(command, Command::Receive(_)) {
+            return Ok(stage);
         }
-        self.host.faults().offline(true);
-        let stage = self.inner().start(command, stdin, stdout);
-        self.host.faults().offline(false);
-        stage
+        Ok(Box::new(GatedStage { inner: stage, gate: Arc::clone(&self.gate), end: None }))
     }
+}
+
+/// A receive whose end the process hears of when it is let through.
+#[derive(Debug)]
+struct GatedStage {
+    inner: Box<dyn Stage>,
+    gate: Arc<Gate>,
+    end: Option<StageEnd>,
+}
+
+#[async_trait]
+impl Stage for GatedStage {
+    async fn wait(&mut self) -> StageEnd {
+        if let Some(end) = &self.end {
+            return end.clone();
+        }
+        let end = self.inner.wait().await;
+        self.gate.state().in_stream = true;
+        self.gate.pass(|| "the stream has ended".to_owned()).await;
+        self.gate.state().in_stream = false;
+        self.end.insert(end).clone()
+    }
+
+    fn terminate(&mut self) {
+        self.inner.terminate();
+    }
+}
+
+const fn takes_away(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::DestroySnapshot { .. }
+            | Command::RollBack { .. }
+            | Command::AbortReceive { .. }
+            | Command::Rename { .. }
+    )
 }

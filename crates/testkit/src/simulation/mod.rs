@@ -83,6 +83,8 @@ pub struct Summary {
     pub transfers: u64,
     /// Executions that died in the middle.
     pub deaths: u64,
+    /// Those of them that died in the middle of a stream.
+    pub deaths_in_streams: u64,
     /// Snapshots that steps destroyed.
     pub destroyed: u64,
     /// Decisions that were applied, and those that came too late.

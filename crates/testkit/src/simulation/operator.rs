@@ -165,7 +165,21 @@ impl Simulation {
 
     fn told(&mut self, member: SystemId, done: Result<(), zfs_sync_zfs::error::Error>, line: &str) {
         match done {
-            Ok(()) => self.act(member, line),
+            Ok(()) => {
+                let harmless = [
+                    "zfs snapshot",
+                    "zfs create",
+                    "zfs bookmark",
+                    "zfs hold",
+                    "zfs set",
+                    "zfs clone",
+                    "write",
+                ];
+                if !harmless.iter().any(|start| line.starts_with(start)) {
+                    self.meddled.insert(member);
+                }
+                self.act(member, line);
+            }
             Err(error) => {
                 let name = self.name(member);
                 let why = error.stderr.lines().next().unwrap_or_default().to_owned();
@@ -207,6 +221,8 @@ impl Simulation {
                 if self.host(id).set_suspended(pool, true).is_ok() {
                     self.say(format!("{name}: {pool} does not answer for {lasts} ms"));
                     self.after(lasts, Event::Resume(id));
+                    // A report that knows nothing of this pool.
+                    self.scan_within(id, 100);
                 }
             }
             78..=82 => {
@@ -215,7 +231,12 @@ impl Simulation {
                 self.parked_calls.clear();
                 self.after(lasts, Event::Witness);
             }
-            83..=91 => {
+            83..=86 => {
+                let ahead = i64::try_from(self.random.below(24 * 3_600_000)).unwrap_or(0) - 12 * 3_600_000;
+                self.agents[&id].clock.set_ahead(ahead);
+                self.say(format!("{name}: the clock jumps, and is {ahead} ms ahead now"));
+            }
+            87..=92 => {
                 let backup = self.host(id).backup();
                 self.backups.insert(id, backup);
                 self.say(format!("{name}: a backup of the whole machine"));
@@ -229,6 +250,7 @@ impl Simulation {
         let Some(backup) = self.backups.get(&id).cloned() else { return };
         self.kill(id, "the machine burns");
         self.holds_went_astray = true;
+        self.meddled.insert(id);
         let wiped = self.random.chance(50);
         if wiped {
             let transfers = self.agents[&id].data_dir.join("transfers");

@@ -70,6 +70,10 @@ impl Simulation {
         let words = if applied { "applied" } else { "refused: the world has moved" };
         self.say(format!("{} for {} in g{} is {words}", proposal.strategy.as_str(), key.dataset, group + 1));
         if applied {
+            if proposal.strategy.chooses() {
+                let members = self.witness.groups[group].group.members.clone();
+                self.meddled.extend(members);
+            }
             self.summary.decisions.0 += 1;
         } else {
             self.summary.decisions.1 += 1;

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use zfs_sync_core::{
-    group::GroupMode,
+    group::{GroupMode, Strategy, SyncGroup},
     ids::SystemId,
     name::DatasetName,
-    plan::{Protection, Reason, ReplicaReport, ReplicaState},
+    plan::{Protection, Reason, Receiver, ReplicaReport, ReplicaState},
 };
+use zfs_sync_zfs::memory::CountedDataset;
 
 use super::{
     Leftovers,
@@ -104,9 +105,9 @@ fn judge(simulation: &Simulation, group: usize, row: &ReplicaReport) -> Result<(
     let source = Truth::snapshots_of(&simulation.host(row.source_system), &row.source);
     let target = Truth::snapshots_of(&simulation.host(row.target_system), &row.target);
     match reason {
-        Reason::NoNewSnapshot | Reason::DeleteBrake => {
+        Reason::NoNewSnapshot | Reason::DeletesHeldBack | Reason::DeleteBrake => {
             if is_in_sync(simulation, row) {
-                return Ok(());
+                return protected(simulation, group, row, &what);
             }
             Err(Broken(format!("called in sync and is not: {what}\n{source:?}\n{target:?}")))
         }
@@ -131,6 +132,39 @@ fn judge(simulation: &Simulation, group: usize, row: &ReplicaReport) -> Result<(
         }
         _ => Ok(()),
     }
+}
+
+/// The base of the next stream is held on the target, and some sender has its bookmark. Where people have taken holds away, gone back or
+/// renamed, the next transfer sees to it.
+fn protected(simulation: &Simulation, group: usize, row: &ReplicaReport, what: &str) -> Result<(), Broken> {
+    let SyncGroup { members, mode, on_divergence, .. } = &simulation.witness.groups[group].group;
+    // Where who is followed may change, the target may have made its newest snapshot itself.
+    let turns = *mode == GroupMode::Mesh || on_divergence.strategy().is_some_and(Strategy::chooses);
+    if turns || members.iter().any(|member| simulation.meddled.contains(member)) {
+        return Ok(());
+    }
+    let datasets = |system: SystemId| simulation.host(system).census().into_iter();
+    let Some(target) = datasets(row.target_system).find(|found| found.name == row.target) else {
+        return Ok(());
+    };
+    let Some(head) = target.snapshots.last() else { return Ok(()) };
+    let receiver = format!(":{}", Receiver::new(row.target_system, &row.target).as_str());
+    let ours = |text: &str, kind: &str| {
+        text.starts_with(&format!("{}{kind}", Protection::PREFIX)) && text.ends_with(&receiver)
+    };
+    if !head.holds.iter().any(|tag| ours(tag, "base:")) {
+        return Err(Broken(format!(
+            "nothing of ours holds @{}, the base of the next stream: {what}",
+            head.label
+        )));
+    }
+    let marks = |found: &CountedDataset| {
+        found.bookmarks.iter().any(|mark| mark.guid == head.guid && ours(mark.label.as_str(), ""))
+    };
+    if members.iter().any(|member| datasets(*member).any(|found| marks(&found))) {
+        return Ok(());
+    }
+    Err(Broken(format!("nobody has our bookmark of @{}, the base of the next stream: {what}", head.label)))
 }
 
 /// The source knows the target's newest snapshot, and has none that is newer. Where it has destroyed that one, its bookmark tells.
@@ -179,16 +213,28 @@ fn heads(simulation: &Simulation, index: usize) -> Result<(), Broken> {
     let kept = &simulation.witness.groups[index];
     for row in kept.rows.values().filter(|row| row.reason == Some(Reason::NoElectedSource)) {
         let named = row.conflict.as_ref().is_some_and(|conflict| {
-            let both = [&conflict.source, &conflict.target];
-            both.iter().all(|side| {
-                let there = Truth::snapshots_of(&simulation.host(side.system), &side.dataset);
-                let head = there.and_then(|all| all.last().copied());
-                side.head.as_ref().map(|head| head.guid) == head
-            })
+            let named = [&conflict.source, &conflict.target].into_iter().chain(&conflict.other_heads);
+            let all_are_named = (members(&kept.group, row)).all(|(system, name)| {
+                let there = Truth::snapshots_of(&simulation.host(system), &name).unwrap_or_default();
+                let head = there.last().copied();
+                // Whoever is behind somebody has nothing that could get lost.
+                let is_ahead = head.is_some()
+                    && !members(&kept.group, row).any(|(other, name)| {
+                        let others = Truth::snapshots_of(&simulation.host(other), &name).unwrap_or_default();
+                        other != system && head.is_some_and(|head| others.contains(&head))
+                    });
+                !is_ahead || named.clone().any(|side| side.system == system)
+            });
+            all_are_named
+                && named.clone().all(|side| {
+                    let there = Truth::snapshots_of(&simulation.host(side.system), &side.dataset);
+                    let head = there.and_then(|all| all.last().copied());
+                    side.head.as_ref().map(|head| head.guid) == head
+                })
         });
         if !named {
             return Err(Broken(format!(
-                "the conflict of {} in g{} does not name both heads: {:?}",
+                "the conflict of {} in g{} does not name all heads: {:?}",
                 row.dataset,
                 index + 1,
                 row.conflict
@@ -196,6 +242,13 @@ fn heads(simulation: &Simulation, index: usize) -> Result<(), Broken> {
         }
     }
     Ok(())
+}
+
+/// Where a mesh has a dataset.
+fn members(group: &SyncGroup, row: &ReplicaReport) -> impl Iterator<Item = (SystemId, DatasetName)> {
+    let names =
+        group.members.iter().filter_map(|id| Some((*id, group.name_on(row.home, &row.dataset, *id).ok()?)));
+    names.collect::<Vec<_>>().into_iter()
 }
 
 /// Holds and bookmarks of ours: what the next step of a replica needs, and nothing that a step forgot.

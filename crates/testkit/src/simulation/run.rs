@@ -121,6 +121,8 @@ pub(super) struct Simulation {
     pass_due: bool,
     /// A restore has put holds of ours where no ledger says.
     pub(super) holds_went_astray: bool,
+    /// Systems where people have taken away what protects the base of the next stream, or moved what it protects.
+    pub(super) meddled: BTreeSet<SystemId>,
     pub(super) summary: Summary,
     pub(super) features: Features,
     directory: TempDir,
@@ -152,7 +154,7 @@ impl Simulation {
         let directory =
             if shared_memory.is_dir() { tempfile::tempdir_in(shared_memory) } else { tempfile::tempdir() };
         let time = Arc::new(VirtualTime::default());
-        let probe = Host::new("probe", Arc::new(SkewedClock { time: Arc::clone(&time), ahead: 0 }), 0);
+        let probe = Host::new("probe", Arc::new(SkewedClock::new(Arc::clone(&time), 0)), 0);
         let features =
             runtime.block_on(Features::probe(&*probe.runner())).expect("the in-memory ZFS has a version");
         let mut simulation = Self {
@@ -180,6 +182,7 @@ impl Simulation {
             is_rough: settings.faults > 0,
             pass_due: false,
             holds_went_astray: false,
+            meddled: BTreeSet::new(),
             summary: Summary::default(),
             features,
             directory: directory.expect("a temporary directory"),
@@ -240,10 +243,8 @@ impl Simulation {
         let name = format!("n{number}");
         // A third of all clocks is wrong, by up to six hours.
         let ahead = if self.random.chance(33) { self.random.below(12 * 3_600_000) } else { 6 * 3_600_000 };
-        let clock = SkewedClock {
-            time: Arc::clone(&self.time),
-            ahead: i64::try_from(ahead).unwrap_or(0) - 6 * 3_600_000,
-        };
+        let ahead = i64::try_from(ahead).unwrap_or(0) - 6 * 3_600_000;
+        let clock = SkewedClock::new(Arc::clone(&self.time), ahead);
         let seed = self.random.next();
         let host = Host::new(name.clone(), Arc::new(clock.clone()) as Arc<dyn Clock>, seed);
         for pool in ["tank", "safe"] {

@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use zfs_sync_core::{guid::Guid, ids::SystemId, name::DatasetName, plan::Step};
+use zfs_sync_core::{
+    guid::Guid,
+    ids::SystemId,
+    name::DatasetName,
+    plan::{Action, Step},
+};
 use zfs_sync_zfs::memory::{CountedDataset, Host};
 
 use super::witness::Basis;
@@ -21,12 +26,26 @@ pub(super) enum Cause<'a> {
 /// A snapshot by identity and place.
 type Copy = (Guid, Guid);
 
+/// Data that is in no snapshot yet.
+#[derive(Clone, Copy, Debug, Default)]
+struct Written {
+    /// `written` of the dataset, with what a destroyed snapshot has left in it.
+    counted: u64,
+    /// Of that, what people wrote since the newest snapshot.
+    fresh: u64,
+    newest: Option<Guid>,
+    /// A receive that has not ended is nobody's work.
+    partial: bool,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Truth {
     /// Content of every snapshot that ever was.
     content: BTreeMap<Guid, u64>,
     /// Per host: dataset GUID and snapshot GUID, with a name for sentences.
     hosts: BTreeMap<SystemId, BTreeMap<Copy, String>>,
+    /// What people have written and no snapshot has: by host and dataset GUID, with the newest snapshot then.
+    written: BTreeMap<SystemId, BTreeMap<Guid, Written>>,
     /// When an operator last took a copy away, by host.
     taken: BTreeMap<Guid, BTreeMap<SystemId, u64>>,
     /// Snapshots that were destroyed by steps.
@@ -58,6 +77,7 @@ impl Truth {
                 present.insert((guid, snapshot.guid), format!("{dataset}@{}", snapshot.label));
             }
         }
+        self.count_written(system, host, cause)?;
         let before = self.hosts.insert(system, present.clone()).unwrap_or_default();
         let gone: Vec<(Guid, String)> = before
             .into_iter()
@@ -77,6 +97,42 @@ impl Truth {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// What people wrote and no snapshot has is given up by a rollback alone, and of that no more than it says.
+    fn count_written(&mut self, system: SystemId, host: &Host, cause: Cause<'_>) -> Result<(), String> {
+        let before = self.written.remove(&system).unwrap_or_default();
+        let mut now = BTreeMap::new();
+        for found in host.census() {
+            let (counted, newest) = (found.written, found.snapshots.last().map(|snapshot| snapshot.guid));
+            let old = before.get(&found.guid).copied().unwrap_or_default();
+            let fresh = match cause {
+                Cause::Operator if newest != old.newest => counted.min(old.fresh),
+                Cause::Operator => counted.min(old.fresh + counted.saturating_sub(old.counted)),
+                Cause::Step(..) | Cause::Janitor => old.fresh.min(counted),
+            };
+            // A snapshot that people took has it; nobody else takes any.
+            let fresh = if matches!(cause, Cause::Operator) && counted == 0 { 0 } else { fresh };
+            now.insert(found.guid, Written { counted, fresh, newest, partial: found.partial });
+        }
+        if let Cause::Step(step, _) = cause {
+            for (guid, old) in before.iter().filter(|(_, old)| old.fresh > 0 && !old.partial) {
+                let left = now.get(guid).map_or(0, |written| written.fresh);
+                let may_go = match &step.action {
+                    Action::RollBack { target_guid, discards, .. } if target_guid == guid => *discards,
+                    _ => 0,
+                };
+                if old.fresh - left > may_go {
+                    return Err(format!(
+                        "{} bytes that were written on {} and are in no snapshot are gone, and the step gives up {may_go}",
+                        old.fresh - left,
+                        host.name()
+                    ));
+                }
+            }
+        }
+        self.written.insert(system, now);
         Ok(())
     }
 

@@ -17,6 +17,8 @@ pub(super) enum Request {
     Progress {
         transfer: TransferId,
         generation: u64,
+        /// When the renewal was asked for; only the agent itself looks at it.
+        asked: u64,
     },
     Result {
         transfer: TransferId,

@@ -1,9 +1,9 @@
 //! What agents do: look, report, take leases, carry them out one command at a time, die, and begin again.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use zfs_sync_agent::{
-    engine::{Execution, Settled},
+    engine::{BootClock, Execution, Fence, Settled},
     ledger::{Entry, LedgerError, Phase},
 };
 use zfs_sync_api::v1::agent::{LeasedTransfer, TransferOutcome, TransferResult};
@@ -14,10 +14,11 @@ use zfs_sync_core::{
 
 use super::{
     agent::{End, Ends, Life, PLACES, Task, execute, local_datasets, look_after},
+    clock::UP_BEFORE,
     run::{Broken, Event, Simulation},
     truth::Cause,
     wire::{Answer, Request},
-    witness::REPORT_INTERVAL,
+    witness::{LEASE, REPORT_INTERVAL},
 };
 
 /// The reporter's poll without events.
@@ -136,7 +137,7 @@ impl Simulation {
         }
         self.after(1, Event::Advance(id, incarnation, number));
         if renews {
-            self.after(TELL, Event::Tell(id, incarnation, number));
+            self.after(1, Event::Tell(id, incarnation, number));
         }
     }
 
@@ -237,12 +238,18 @@ impl Simulation {
                 }
                 self.after(200, Event::Lease(id, incarnation));
             }
-            (Request::Progress { transfer, generation }, Some(Answer::Progress { lost: true })) => {
+            (Request::Progress { transfer, generation, asked }, Some(Answer::Progress { lost })) => {
                 for task in life.tasks.values_mut() {
-                    if task.transfer == transfer && task.generation == generation && task.leased.is_some() {
+                    if task.transfer != transfer || task.generation != generation || task.leased.is_none() {
+                        continue;
+                    }
+                    if lost {
                         task.lost = true;
                         task.cancel.cancel();
+                    } else if let Some(fence) = &task.fence {
+                        fence.renewed(UP_BEFORE + Duration::from_millis(asked));
                     }
+                    task.may_begin = true;
                 }
             }
             (Request::Result { transfer, result }, Some(Answer::Result)) => {
@@ -310,15 +317,18 @@ impl Simulation {
 
     fn work_on(&mut self, id: SystemId, leased: LeasedTransfer) {
         let ends = self.ends(id, &leased.step, leased.peer.is_some(), leased.push);
+        let fence = Fence::new(Arc::clone(&self.time) as Arc<dyn BootClock>, Duration::from_millis(LEASE));
         let Some(life) = self.life(id) else { return };
         let (books, features) = (Arc::clone(&life.ledger), life.features.clone());
-        let mut task = execute(leased, ends, books, features);
+        let mut task = execute(leased, ends, books, features, Arc::new(fence));
+        (task.began, task.last) = (self.now, self.now);
         if self.is_rough {
             if self.random.chance(8) {
                 task.dies_after = Some(self.random.below(25));
             }
             if self.random.chance(15) {
                 task.gate.cut_next_stream(self.random.below(12_000));
+                task.dies_in_stream = self.random.chance(40);
             }
             if self.random.chance(10) {
                 // Slower than its lease is long.
@@ -337,6 +347,15 @@ impl Simulation {
         let Some(task) = agent.life.as_mut().and_then(|life| life.tasks.get_mut(&number)) else {
             return Ok(());
         };
+        // The engine waits for the first renewal before it takes anything away, by a clock that is none of the simulation's. So it begins when
+        // that has come, or when it would wait no longer; then the fence is closed.
+        if !task.may_begin && self.now - task.began < LEASE {
+            self.after(300, Event::Advance(id, incarnation, number));
+            return Ok(());
+        }
+        if let Some(fence) = task.fence.as_ref().filter(|_| !std::mem::replace(&mut task.may_begin, true)) {
+            fence.renewed(Duration::ZERO);
+        }
         if task.dies_after == Some(0) {
             self.kill(id, "of itself");
             let delay = self.random.within(200, 40_000);
@@ -346,10 +365,29 @@ impl Simulation {
         if let Some(left) = &mut task.dies_after {
             *left -= 1;
         }
+        // What it does next was decided upon when it stopped the last time.
+        let decided = std::mem::replace(&mut task.last, self.now);
         let end = self.runtime.block_on(task.gate.let_one_through(&mut task.work));
         let (passed, touched) = (task.gate.take_passed(), task.gate.take_touched());
         let (step, transfer, pace) = (task.step.clone(), task.transfer, task.pace);
         let is_work = task.leased.is_some();
+        let in_stream = end.is_none() && task.gate.is_in_stream();
+        let dies = in_stream && task.dies_in_stream;
+        if task.gate.take_took_away()
+            && task
+                .fence
+                .as_ref()
+                .is_some_and(|fence| !fence.was_open(UP_BEFORE + Duration::from_millis(decided)))
+        {
+            return Err(Broken(format!("{} took something away without a lease", passed.join("; "))));
+        }
+        if in_stream {
+            // Both processes of the stream are gone before anything else happens.
+            for side in BTreeSet::from([step.source_system, step.target_system]) {
+                let host = self.host(side);
+                self.runtime.block_on(host.settle());
+            }
+        }
         self.summary.commands += passed.len() as u64;
         for line in &passed {
             let kind = if is_work { "" } else { "tidy " };
@@ -362,6 +400,13 @@ impl Simulation {
                 let cause = if is_work { Cause::Step(&step, &basis) } else { Cause::Janitor };
                 self.truth.observe(side, &host, cause, self.now)?;
             }
+        }
+        if dies {
+            self.kill(id, "in the middle of a stream");
+            self.summary.deaths_in_streams += 1;
+            let delay = self.random.within(200, 40_000);
+            self.after(delay, Event::Start(id));
+            return Ok(());
         }
         let Some(end) = end else {
             let delay = self.random.within(pace / 10, pace);
@@ -406,7 +451,8 @@ impl Simulation {
         let Execution { outcome, bytes, resumed_from, settled } = execution;
         let generation = leased.generation;
         self.say(format!("  t{} ended: {outcome:?}, {settled:?}", leased.id.as_uuid().as_u128()));
-        let result = (!lost).then_some(TransferResult { generation, outcome, bytes, resumed_from });
+        let result =
+            (!lost).then_some(TransferResult { generation, outcome, bytes, resumed_from, transport: None });
         let incarnation = self.agents[&id].incarnation;
         let Some(life) = self.life(id) else { return Ok(()) };
         if settled != Settled::Untouched {
@@ -427,9 +473,11 @@ impl Simulation {
         if !self.is_current(id, incarnation) {
             return;
         }
+        let asked = self.now;
         let Some(life) = self.life(id) else { return };
         let Some(task) = life.tasks.get(&number) else { return };
-        let request = Request::Progress { transfer: task.transfer, generation: task.generation };
+        let (transfer, generation) = (task.transfer, task.generation);
+        let request = Request::Progress { transfer, generation, asked };
         self.send(id, request);
         self.after(TELL, Event::Tell(id, incarnation, number));
     }

@@ -11,6 +11,7 @@ pub mod cases;
 mod check;
 pub mod memory;
 mod resolve;
+mod rows;
 mod run;
 mod script;
 mod verdict;
@@ -22,6 +23,7 @@ use async_trait::async_trait;
 use zfs_sync_api::client::Client;
 
 pub use cases::{Case, Decision};
+pub use rows::rows;
 pub use run::{Timing, run};
 pub use script::{Line, Side};
 

@@ -19,8 +19,9 @@ use zfs_sync_api::{
     v1::{group::Group, replica::Replica, transfer::Transfer},
 };
 use zfs_sync_core::plan::ReplicaState;
-use zfs_sync_testkit::testbed::{
-    Background, Bound, HOST, Machine, MachineSpec, Suite, Testbed, mortal_command, wait_until,
+use zfs_sync_testkit::{
+    failures::{self, Extent, Row, short_version},
+    testbed::{Background, Bound, HOST, Machine, MachineSpec, Suite, Testbed, mortal_command, wait_until},
 };
 
 /// What a transfer of some megabytes may take on emulated machines.
@@ -49,6 +50,20 @@ pub(crate) struct Fleet {
 #[expect(clippy::print_stdout, reason = "a test that measures says what it measured")]
 pub(crate) fn figure(text: &str) {
     println!("{text}");
+}
+
+/// Puts what a scenario saw into docs/FAILURES.md, or compares it with that: in words that are the same every time.
+pub(crate) fn seen(number: &str, title: &str, expected: &str, seen: &str) -> Result<()> {
+    let version = |name| Ok::<_, anyhow::Error>(short_version(&fleet().machine(name).zfs_version()?));
+    let row = Row {
+        number: number.to_owned(),
+        title: title.to_owned(),
+        expected: expected.to_owned(),
+        seen: seen.to_owned(),
+        versions: format!("{} → {}", version("nas1")?, version("nas2")?),
+        suite: failures::Suite::Fleet,
+    };
+    failures::compare(failures::Suite::Fleet, &[row], Extent::Named)
 }
 
 fn binary() -> Result<PathBuf> {
@@ -116,7 +131,12 @@ impl Fleet {
 
     /// Starts the agent of a machine.
     pub(crate) fn start_agent(&self, name: &str) -> Result<()> {
-        let agent = self.machine(name).spawn("exec zfs-sync agent run")?;
+        self.start_agent_with(name, "")
+    }
+
+    /// The same, with these options.
+    pub(crate) fn start_agent_with(&self, name: &str, options: &str) -> Result<()> {
+        let agent = self.machine(name).spawn(&format!("exec zfs-sync agent run {options}"))?;
         lock(&self.agents).insert(name.to_owned(), agent);
         Ok(())
     }

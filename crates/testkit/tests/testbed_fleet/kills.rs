@@ -2,19 +2,19 @@
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::fleet::{Fleet, figure, fleet};
+use crate::fleet::{Fleet, figure, fleet, seen};
 
 const MEBIBYTES: u32 = 24;
 
 /// Slows what nas1 sends to the other machines to two megabytes a second while this exists, so that "in the middle" is a time and not
 /// an instant, however fast or busy the machine is that runs the tests.
-struct SlowLink(&'static Fleet);
+pub(crate) struct SlowLink(&'static Fleet);
 
 const LINK: &str =
     "dev=$(ip -o route get $(getent hosts nas2 | cut -d' ' -f1) | sed 's/.* dev \\([^ ]*\\).*/\\1/')";
 
 impl SlowLink {
-    fn new(fleet: &'static Fleet) -> Result<Self> {
+    pub(crate) fn new(fleet: &'static Fleet) -> Result<Self> {
         fleet.machine("nas1").ok(&format!(
             "{LINK}; tc qdisc replace dev $dev root tbf rate 16mbit burst 64kb latency 400ms"
         ))?;
@@ -29,8 +29,12 @@ impl Drop for SlowLink {
     }
 }
 
+const RESUMED: &str =
+    "continued, without sending again what had arrived; nothing is left of the interrupted attempt";
+const RESUMED_SEEN: &str = "in_sync, continued; no hold of a step and no partial receive is left";
+
 /// Starts a transfer of 24 MiB, lets `strike` happen in its middle and `mend` after it, and demands that it resumed and ended well.
-fn survives(
+pub(crate) fn survives(
     name: &str,
     strike: impl FnOnce(&Fleet) -> Result<()>,
     mend: impl FnOnce(&Fleet) -> Result<()>,
@@ -63,7 +67,8 @@ fn survives(
 
 #[test]
 fn the_agent_on_the_sending_side_is_killed() -> Result<()> {
-    survives("kill-sender", |fleet| fleet.kill_agent("nas1"), |fleet| fleet.start_agent("nas1"))
+    survives("kill-sender", |fleet| fleet.kill_agent("nas1"), |fleet| fleet.start_agent("nas1"))?;
+    seen("F33", "the agent on the sending side is killed", RESUMED, RESUMED_SEEN)
 }
 
 #[test]
@@ -80,7 +85,13 @@ fn the_agent_on_the_receiving_side_is_killed() -> Result<()> {
     drop(slow);
     fleet.wait_for_state("kill-receiver", 1, "in_sync")?;
     fleet.assert_same(("nas1", source), ("nas2", target))?;
-    fleet.assert_nothing_left(("nas1", source), ("nas2", target))
+    fleet.assert_nothing_left(("nas1", source), ("nas2", target))?;
+    seen(
+        "F33",
+        "the agent on the receiving side is killed while it is sent to",
+        "the transfer goes on: that agent is not in the way of the data",
+        "in_sync; no hold of a step and no partial receive is left",
+    )
 }
 
 /// Takes a system's ssh address away while this exists, so that it fetches by itself what it lacks.
@@ -104,7 +115,8 @@ impl Drop for WithoutAddress {
 #[test]
 fn the_agent_on_the_receiving_side_is_killed_while_it_fetches() -> Result<()> {
     let _pulls = WithoutAddress::new(fleet(), "nas2")?;
-    survives("kill-fetcher", |fleet| fleet.kill_agent("nas2"), |fleet| fleet.start_agent("nas2"))
+    survives("kill-fetcher", |fleet| fleet.kill_agent("nas2"), |fleet| fleet.start_agent("nas2"))?;
+    seen("F33", "the agent on the receiving side is killed while it fetches", RESUMED, RESUMED_SEEN)
 }
 
 #[test]
@@ -113,7 +125,8 @@ fn the_receiving_process_is_killed() -> Result<()> {
         "kill-receive",
         |fleet| fleet.machine("nas2").ok("pkill -KILL -f 'zfs receive.*kill-receive-copy'").map(drop),
         |_| Ok(()),
-    )
+    )?;
+    seen("F32", "the receiving process of a fleet's transfer is killed", RESUMED, RESUMED_SEEN)
 }
 
 #[test]
@@ -130,7 +143,13 @@ fn the_witness_is_killed() -> Result<()> {
     drop(slow);
     fleet.wait_for_state("kill-witness", 1, "in_sync")?;
     fleet.assert_same(("nas1", source), ("nas2", target))?;
-    fleet.assert_nothing_left(("nas1", source), ("nas2", target))
+    fleet.assert_nothing_left(("nas1", source), ("nas2", target))?;
+    seen(
+        "F110",
+        "the witness is killed in the middle of a transfer",
+        "the transfer goes on, and its result is told when the witness is back",
+        "in_sync; no hold of a step and no partial receive is left",
+    )
 }
 
 #[test]
@@ -139,7 +158,8 @@ fn the_ssh_connection_is_killed() -> Result<()> {
         "kill-ssh",
         |fleet| fleet.machine("nas1").ok("pkill -KILL -f '^ssh .*kill-ssh-copy'").map(drop),
         |_| Ok(()),
-    )
+    )?;
+    seen("F31", "the ssh connection is killed", RESUMED, RESUMED_SEEN)
 }
 
 #[test]
@@ -155,5 +175,6 @@ fn the_receiving_machine_loses_power() -> Result<()> {
             fleet.machine("nas2").ok("zpool import -f tank 2>/dev/null || zpool list tank")?;
             fleet.start_agent("nas2")
         },
-    )
+    )?;
+    seen("F32", "the receiving machine loses power", RESUMED, RESUMED_SEEN)
 }

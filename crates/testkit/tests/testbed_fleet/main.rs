@@ -9,4 +9,5 @@ mod identity;
 mod kills;
 mod replication;
 mod standalone;
+mod tls;
 mod versions;

@@ -15,6 +15,7 @@ use secrecy::SecretString;
 use tempfile::TempDir;
 use zfs_sync_api::{client::Client, v1::key::CreateEnrolmentToken};
 use zfs_sync_testkit::{
+    failures,
     staged::{History, Line, Machines, Side},
     testbed::{
         Background, Bound, HOST, Machine, MachineSpec, Suite, Testbed, mortal_command, quote, wait_until,
@@ -84,6 +85,14 @@ impl RealMachines {
             agents.push((side, machine.spawn("exec zfs-sync agent run")?));
         }
         Ok(Self { testbed, agents, client, directory, _witness: witness })
+    }
+
+    /// From which OpenZFS to which: `2.3 → 2.3`.
+    pub(crate) fn versions(&self) -> Result<String> {
+        let version = |side: Side| {
+            Ok::<_, anyhow::Error>(failures::short_version(&self.testbed.machine(side.host()).zfs_version()?))
+        };
+        Ok(format!("{} → {}", version(Side::Source)?, version(Side::Target)?))
     }
 
     /// The last words of everybody, for a run that failed.

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 use tokio::runtime::Runtime;
-use zfs_sync_testkit::staged::{self, Timing, cases};
+use zfs_sync_testkit::{
+    failures::{self, Extent},
+    staged::{self, Timing, cases},
+};
 
 use crate::machines::RealMachines;
 
@@ -18,9 +21,11 @@ fn every_case_is_judged_and_resolved_as_the_table_says() -> Result<()> {
     let runtime = Runtime::new()?;
     runtime.block_on(async {
         let machines = RealMachines::start().await?;
-        let outcome = staged::run(&machines, &cases::chosen(), PATIENCE).await;
+        let chosen = cases::chosen();
+        let outcome = staged::run(&machines, &chosen, PATIENCE).await;
         say(&outcome.map_err(|error| error.context(machines.describe()))?);
-        Ok(())
+        let extent = if chosen.len() == cases::count() { Extent::Whole } else { Extent::Named };
+        failures::compare(failures::Suite::Planning, &staged::rows(&chosen, &machines.versions()?), extent)
     })
 }
 

@@ -8,6 +8,7 @@ use super::{
     fleet::{SyncCommand, SystemCommand, TransferCommand, WhyArgs},
     group::GroupCommand,
     host::{AgentCommand, DemoArgs, DoctorArgs, ExplainArgs, ReplicateArgs, ServerArgs},
+    operate::{ExecutorCommand, GateArgs, HoldCommand},
 };
 
 const EXAMPLES: &str = "\
@@ -131,11 +132,19 @@ pub(crate) enum Command {
     Transfer(TransferCommand),
     /// Replicate from host to host, without a witness
     Replicate(ReplicateArgs),
+    /// What zfs-sync holds on a host, and what of it is stale
+    #[command(subcommand)]
+    Hold(HoldCommand),
+    /// Run what a restricted ssh key may run (for authorized_keys)
+    SshGate(GateArgs),
     /// Run the witness
     Server(ServerArgs),
     /// The agent of this host
     #[command(subcommand)]
     Agent(AgentCommand),
+    /// Agents for systems that have only ssh
+    #[command(subcommand)]
+    Executor(ExecutorCommand),
     /// A whole fleet in one process, on a simulated ZFS
     Demo(DemoArgs),
 }

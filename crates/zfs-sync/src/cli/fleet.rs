@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::duration;
+use zfs_sync_core::flow::RateLimit;
+
+use super::{
+    duration,
+    group::{Switch, limit},
+};
 
 /// `system`.
 #[derive(Debug, Subcommand)]
@@ -15,6 +20,19 @@ pub(crate) enum SystemCommand {
     Show {
         /// Host name or id
         system: String,
+    },
+    /// Change a system; what is not named stays as it is
+    #[command(before_help = "Examples:
+  zfs-sync system set nas2 --limit 20MiB/s
+  zfs-sync system set nas2 --limit '08:00-18:00 mon-fri 20MiB/s; 50MiB/s'
+  zfs-sync system set nas2 --limit off")]
+    Set {
+        /// Host name or id
+        system: String,
+        /// Bandwidth of all transfers that it takes part in, by the clock of the system that executes them; `off` ends it. Running
+        /// transfers heed it within seconds
+        #[arg(long, value_parser = limit, value_name = "LIMIT|off", required = true)]
+        limit: Option<Switch<RateLimit>>,
     },
     /// Enrolment tokens: each lets one host in
     #[command(subcommand)]
@@ -121,6 +139,11 @@ pub(crate) enum TransferCommand {
     },
     /// Show one transfer
     Show {
+        /// Id, or its beginning
+        transfer: String,
+    },
+    /// Say how far one transfer is, until it has ended; exits with 1 unless it succeeds
+    Watch {
         /// Id, or its beginning
         transfer: String,
     },

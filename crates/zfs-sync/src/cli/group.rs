@@ -1,7 +1,10 @@
 //! `group`: which datasets are kept where.
 
 use clap::{ArgGroup, Args, Subcommand};
-use zfs_sync_core::group::{GroupMode, MirrorDeletes, OnDivergence, Profile};
+use zfs_sync_core::{
+    flow::{Compression, RateLimit, RateLimitError},
+    group::{GroupMode, MirrorDeletes, OnDivergence, Profile},
+};
 
 use super::word;
 
@@ -71,6 +74,13 @@ pub(crate) struct Definition {
     /// Which snapshots are copied: standard (all), or classic as the old service did (midnight snapshots, 72 hours)
     #[arg(long, value_parser = word::<Profile>, value_name = "PROFILE")]
     pub(crate) profile: Option<Profile>,
+    /// Bandwidth of the group's transfers, on each system that executes some and by its clock: `20MiB/s`,
+    /// `08:00-18:00 mon-fri 20MiB/s; 50MiB/s`; `off` ends it. Running transfers heed it within seconds
+    #[arg(long, value_parser = limit, value_name = "LIMIT|off")]
+    pub(crate) limit: Option<Switch<RateLimit>>,
+    /// Compress between systems, with zstd on both: off, auto (where it helps, as measured), or a level from 1 to 19
+    #[arg(long, value_name = "off|auto|LEVEL")]
+    pub(crate) compress: Option<Compression>,
     /// For people
     #[arg(long, value_name = "TEXT")]
     pub(crate) description: Option<String>,
@@ -90,6 +100,10 @@ impl<T> Switch<T> {
             Self::Off => None,
         }
     }
+}
+
+pub(super) fn limit(text: &str) -> Result<Switch<RateLimit>, RateLimitError> {
+    if text == "off" { Ok(Switch::Off) } else { text.parse().map(Switch::On) }
 }
 
 fn mirror_deletes(text: &str) -> Result<Switch<MirrorDeletes>, String> {
@@ -138,7 +152,8 @@ pub(crate) struct CreateGroup {
 #[command(before_help = "Examples:
   zfs-sync group edit prod --auto --on-divergence keep-both
   zfs-sync group edit prod --allow-destroy --mirror-deletes 10
-  zfs-sync group edit prod --map nas3:tank=archive/nas1")]
+  zfs-sync group edit prod --map nas3:tank=archive/nas1
+  zfs-sync group edit prod --limit '08:00-18:00 mon-fri 20MiB/s' --compress auto")]
 #[command(group = ArgGroup::new("starts").args(["auto", "manual"]))]
 pub(crate) struct EditGroup {
     /// Name or id

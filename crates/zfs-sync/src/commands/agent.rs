@@ -10,12 +10,13 @@ use zfs_sync_agent::{
     agent::{Agent, Options, SshConnector, SshOptions},
     identity::{self, EnrollOptions, IdentityError},
     sanoid,
+    tls::TlsOptions,
 };
 use zfs_sync_api::{client::Client, codes::ErrorCode};
 use zfs_sync_core::name::HostName;
 use zfs_sync_zfs::runner::LocalRunner;
 
-use super::{Context, Exit, witness_address};
+use super::{Context, Exit, flow, witness_address};
 use crate::{
     cli::{AgentCommand, AgentRun, EnrollArgs, OutputFormat},
     failure::Failure,
@@ -106,7 +107,8 @@ async fn enroll(context: &Context, arguments: &EnrollArgs) -> Result<Exit, Failu
     Ok(Exit::Done)
 }
 
-fn read_token(path: &Utf8Path) -> Result<SecretString, Failure> {
+/// The token in a file, or on standard input.
+pub(super) fn read_token(path: &Utf8Path) -> Result<SecretString, Failure> {
     let read = |mut source: Box<dyn std::io::Read>| {
         let mut text = String::new();
         source.by_ref().take(TOKEN_LIMIT).read_to_string(&mut text).map(|_| text)
@@ -136,11 +138,22 @@ async fn run_agent(context: &Context, arguments: &AgentRun) -> Result<Exit, Fail
     logging::start(&level, format, context.printer.colors_talk())?;
     let data_dir = data_dir(arguments.data_dir.as_ref());
     let (identity, key) = identity::load(&data_dir).map_err(|error| identity_failure(&error))?;
+    let transfer_host = arguments.transfer_host.as_deref().map(str::parse::<HostName>).transpose();
+    let transfer_host = transfer_host.map_err(|error| {
+        Failure::new(ErrorCode::HostInvalid, format!("--transfer-host: {error}")).unchanged()
+    })?;
     let mut signals = Signals::listen()?;
-    let ssh = SshOptions {
+    let mut ssh = SshOptions {
         identity: arguments.ssh_identity.clone().map(Utf8PathBuf::into_std_path_buf),
         options: arguments.ssh_options.clone(),
+        ..SshOptions::default()
     };
+    for (system, privilege) in &arguments.peer_privilege {
+        match system {
+            Some(system) => drop(ssh.privileges.insert(system.clone(), *privilege)),
+            None => ssh.privilege = *privilege,
+        }
+    }
     let connector = SshConnector::new(&data_dir, ssh).map_err(|error| {
         Failure::new(ErrorCode::ConfigInvalid, "no folder for ssh's connections can be made")
             .cause(&error)
@@ -150,13 +163,20 @@ async fn run_agent(context: &Context, arguments: &AgentRun) -> Result<Exit, Fail
         client: Client::new(&identity.witness, Some(key))?,
         system_id: identity.system_id,
         data_dir,
-        local: Arc::new(LocalRunner::new().named(identity.hostname.clone())),
+        local: Arc::new(LocalRunner::new().named(identity.hostname.clone()).through(arguments.privilege)),
         connector: Arc::new(connector),
         clock: context.clock.clone(),
         report_interval: arguments.report_interval.unwrap_or(Options::REPORT_INTERVAL),
         poll_interval: arguments.poll_interval.unwrap_or(Options::POLL_INTERVAL),
         max_transfers: Options::MAX_TRANSFERS,
+        drain: arguments.drain.unwrap_or(Options::DRAIN),
+        buffer: flow::buffer(arguments.buffer_mib),
         sanoid: Some(sanoid::Files::standard()),
+        tls: TlsOptions {
+            listen: arguments.transfer_listen,
+            host: transfer_host,
+            transport: arguments.transport.into(),
+        },
     };
     let shutdown = CancellationToken::new();
     let agent = Agent::start(options, shutdown.clone())

@@ -2,6 +2,10 @@
 //!
 //! It shows what it can and goes on after each finding; it changes nothing.
 
+mod foreign;
+mod peer;
+mod permission;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use zfs_sync_agent::identity::{self, DataDirLock, Identity, IdentityError};
@@ -12,11 +16,13 @@ use zfs_sync_api::{
 use zfs_sync_zfs::{
     advisories::advisories,
     command::Command,
+    delegation::Duty,
     features::Features,
     parse,
-    runner::{LocalRunner, Runner as _},
+    runner::{LocalRunner, Privilege, Runner},
 };
 
+use self::permission::{Duties, Replicator};
 use super::{Context, Exit, agent};
 use crate::{
     cli::DoctorArgs,
@@ -117,8 +123,19 @@ impl Row for Check {
 pub(super) async fn run(context: &Context, arguments: &DoctorArgs) -> Result<Exit, Failure> {
     let mut checks = Vec::new();
     let enrolled = check_agent(&agent::data_dir(arguments.data_dir.as_ref()), &mut checks);
-    check_zfs(enrolled.is_some(), &mut checks).await;
+    let mut duties: Duties =
+        arguments.sources.iter().map(|dataset| (Duty::Source, dataset.clone())).collect();
+    duties.extend(arguments.targets.iter().map(|dataset| (Duty::Target, dataset.clone())));
+    // With another host, what is named is named there.
+    let mut here = if arguments.peers.is_empty() { duties.clone() } else { Duties::new() };
+    if let Some(identity) = &enrolled {
+        here.extend(duties_by_witness(context, identity).await);
+    }
+    check_zfs(enrolled.is_some(), arguments, &here, &mut checks).await;
     checks.push(check_ssh());
+    for text in &arguments.peers {
+        peer::check(text, &arguments.ssh, &duties, &mut checks).await;
+    }
     check_witness(context, enrolled.as_ref(), &mut checks).await;
     let failed = checks.iter().filter(|check| check.verdict == Verdict::Fail).count();
     context.printer.rows("doctor", &checks, &Beside::default(), context.now())?;
@@ -165,7 +182,18 @@ fn check_agent(data_dir: &camino::Utf8Path, checks: &mut Vec<Check>) -> Option<I
     }
 }
 
-async fn check_zfs(enrolled: bool, checks: &mut Vec<Check>) {
+/// What the witness says of this system, where there is a key for it.
+async fn duties_by_witness(context: &Context, identity: &Identity) -> Duties {
+    let Ok(Some(credential)) = credential::find(context.global.key_file.as_deref()) else {
+        return Duties::new();
+    };
+    match Client::new(&identity.witness, Some(credential.key)) {
+        Ok(client) => permission::duties_of(&client, &identity.hostname).await,
+        Err(_) => Duties::new(),
+    }
+}
+
+async fn check_zfs(enrolled: bool, arguments: &DoctorArgs, duties: &Duties, checks: &mut Vec<Check>) {
     let runner = LocalRunner::new();
     let features = match Features::probe(&runner).await {
         Ok(features) => features,
@@ -201,14 +229,14 @@ async fn check_zfs(enrolled: bool, checks: &mut Vec<Check>) {
         )
     });
     check_release(&features, checks);
-    check_pools(&runner, checks).await;
-    checks.push(if rustix::process::geteuid().is_root() {
-        Check::pass("zfs.permission", "root")
-    } else {
-        Check::warn("zfs.permission", "not root: the agent's user needs rights on its datasets")
-            .code(ErrorCode::ZfsPermission)
-            .fix("zfs allow -u USER send,hold,release,bookmark,create,mount,receive,rename,readonly,canmount POOL/DATASET")
-    });
+    check_pools(&runner, "zfs.pools", checks).await;
+    let replicator = Replicator::here(arguments.user.as_deref());
+    match arguments.ssh.privilege {
+        Privilege::Own if replicator.user == "root" => checks.push(Check::pass("zfs.permission", "root")),
+        Privilege::Own => permission::check(&runner, &replicator, duties, "zfs.permission", checks).await,
+        privilege => checks.push(permission::check_privilege(privilege, &replicator.user).await),
+    }
+    foreign::check(&runner, &features, duties, checks).await;
 }
 
 /// What is known of this release, and what older ones lack.
@@ -229,26 +257,24 @@ fn check_release(features: &Features, checks: &mut Vec<Check>) {
     }
 }
 
-async fn check_pools(runner: &LocalRunner, checks: &mut Vec<Check>) {
+async fn check_pools(runner: &dyn Runner, name: &'static str, checks: &mut Vec<Check>) {
     let output = match runner.run(&Command::ListPools).await {
         Ok(output) => output,
         Err(error) => {
-            checks.push(Check::fail("zfs.pools", error.code(), error.to_string()));
+            checks.push(Check::fail(name, error.code(), error.to_string()));
             return;
         }
     };
     let pools = match parse::pools(&output.stdout) {
         Ok(pools) => pools,
         Err(error) => {
-            checks.push(Check::fail("zfs.pools", ErrorCode::ZfsOutput.code(), error.to_string()));
+            checks.push(Check::fail(name, ErrorCode::ZfsOutput.code(), error.to_string()));
             return;
         }
     };
     if pools.is_empty() {
         checks.push(
-            Check::warn("zfs.pools", "no pool is imported")
-                .code(ErrorCode::PoolUnavailable)
-                .fix("zpool import"),
+            Check::warn(name, "no pool is imported").code(ErrorCode::PoolUnavailable).fix("zpool import"),
         );
     }
     for pool in pools {
@@ -256,10 +282,10 @@ async fn check_pools(runner: &LocalRunner, checks: &mut Vec<Check>) {
         let detail = format!("{} is {}, {} free, {used} % used", pool.name, pool.health, size(pool.free));
         let status = format!("zpool status {}", pool.name);
         checks.push(match pool.health.as_str() {
-            "ONLINE" if used < FULL_PERCENT => Check::pass("zfs.pools", detail),
-            "ONLINE" => Check::warn("zfs.pools", detail).code(ErrorCode::NoSpace).fix(status),
-            "DEGRADED" => Check::warn("zfs.pools", detail).fix(status),
-            _ => Check::fail("zfs.pools", ErrorCode::PoolUnavailable.code(), detail).fix(status),
+            "ONLINE" if used < FULL_PERCENT => Check::pass(name, detail),
+            "ONLINE" => Check::warn(name, detail).code(ErrorCode::NoSpace).fix(status),
+            "DEGRADED" => Check::warn(name, detail).fix(status),
+            _ => Check::fail(name, ErrorCode::PoolUnavailable.code(), detail).fix(status),
         });
     }
 }

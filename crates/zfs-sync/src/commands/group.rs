@@ -8,12 +8,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 use zfs_sync_api::v1::group::{Group, UpdateGroup};
 use zfs_sync_core::{
+    flow::Compression,
     group::{GroupMode, OnDivergence, Profile},
     plan::ReplicaState,
 };
 use zfs_sync_zfs::command::quote;
 
-use super::{Context, Exit, lookup};
+use super::{Context, Exit, lookup, system::limit_words};
 use crate::{
     cli::GroupCommand,
     failure::Failure,
@@ -217,6 +218,8 @@ fn show(context: &Context, command: &str, group: Group) -> Result<(), Failure> {
         ("divergence", divergence(group.on_divergence).to_owned()),
         ("deletions", deletions(&group)),
         ("renames", if group.follow_renames { "followed" } else { "shown as conflicts" }.to_owned()),
+        ("limit", limit_words(group.limit.as_ref())),
+        ("compression", group.compression.to_string()),
         ("replicas", counts(&group)),
         ("made", ago(now, group.created_at)),
     ];
@@ -283,6 +286,12 @@ fn command_to_create(group: &Group) -> String {
     }
     if let Some(mirror) = group.mirror_deletes {
         let _ = write!(text, " --mirror-deletes {}", mirror.max_percent);
+    }
+    if let Some(limit) = &group.limit {
+        let _ = write!(text, " --limit {}", quote(&limit.to_string()));
+    }
+    if group.compression != Compression::Off {
+        let _ = write!(text, " --compress {}", group.compression);
     }
     for (option, applies) in [
         ("--auto", group.auto),

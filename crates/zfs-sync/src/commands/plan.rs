@@ -27,22 +27,24 @@ use crate::{
 pub(super) struct Casualty(pub(super) Destroyed);
 
 impl Row for Casualty {
-    const COLUMNS: &'static [&'static str] = &["system", "snapshot", "taken", "used", "refers to"];
-    const FIELDS: &'static [&'static str] = &["system", "snapshot", "guid", "creation", "used", "referenced"];
+    const COLUMNS: &'static [&'static str] = &["system", "snapshot", "taken", "used", "refers to", "kept by"];
+    const FIELDS: &'static [&'static str] =
+        &["system", "snapshot", "guid", "creation", "used", "referenced", "other_copies"];
 
     fn cells(&self, now: Timestamp) -> Vec<Cell> {
-        let Destroyed { system, snapshot, creation, used, referenced, .. } = &self.0;
+        let Destroyed { system, snapshot, creation, used, referenced, other_copies, .. } = &self.0;
         vec![
             Cell::text(system),
             Cell::text(snapshot),
             Cell::text(maybe_ago(now, *creation)),
             Cell::number(size(*used)),
             Cell::number(size(*referenced)),
+            Cell::text(kept_by(other_copies)),
         ]
     }
 
     fn fields(&self) -> Vec<String> {
-        let Destroyed { system, snapshot, guid, creation, used, referenced } = &self.0;
+        let Destroyed { system, snapshot, guid, creation, used, referenced, other_copies } = &self.0;
         vec![
             system.clone(),
             snapshot.clone(),
@@ -50,8 +52,14 @@ impl Row for Casualty {
             creation.map(|at| at.to_string()).unwrap_or_default(),
             used.to_string(),
             referenced.to_string(),
+            other_copies.join(" "),
         ]
     }
+}
+
+/// Who else has a snapshot that is destroyed.
+fn kept_by(others: &[String]) -> String {
+    if others.is_empty() { "LAST COPY".to_owned() } else { others.join(", ") }
 }
 
 /// Every snapshot that is destroyed, one a line; nothing where none is.
@@ -60,9 +68,10 @@ pub(super) fn casualties(destroys: &[Destroyed], now: Timestamp) -> String {
     if !destroys.is_empty() {
         let _ = writeln!(text, "\ndestroyed, for good:");
     }
-    for Destroyed { system, snapshot, creation, used, .. } in destroys {
-        let line =
-            format!("  ✖ {snapshot} on {system}, taken {}, {}", maybe_ago(now, *creation), size(*used));
+    for Destroyed { system, snapshot, creation, used, other_copies, .. } in destroys {
+        let (taken, kept) = (maybe_ago(now, *creation), kept_by(other_copies));
+        let kept = if other_copies.is_empty() { kept } else { format!("kept by {kept}") };
+        let line = format!("  ✖ {snapshot} on {system}, taken {taken}, {}; {kept}", size(*used));
         let _ = writeln!(text, "{}", printable(&line));
     }
     text

@@ -5,6 +5,7 @@
 
 mod endpoint;
 mod line;
+mod order;
 mod preview;
 mod side;
 #[cfg(test)]
@@ -13,12 +14,15 @@ mod watcher;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    num::NonZeroUsize,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use futures::{StreamExt as _, stream::FuturesUnordered};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use zfs_sync_agent::engine::{self, Settled, Sides};
+use zfs_sync_agent::engine::{self, Execution, Settled, Sides};
 use zfs_sync_api::{codes::ErrorCode, v1::agent::TransferOutcome};
 use zfs_sync_core::{
     group::{GroupMode, Mapping, OnDivergence, Profile, SyncGroup},
@@ -32,6 +36,7 @@ use zfs_sync_core::{
         plan,
     },
 };
+use zfs_sync_zfs::runner::Privilege;
 
 use self::{
     endpoint::Endpoint,
@@ -39,7 +44,7 @@ use self::{
     side::Host,
     watcher::Terminal,
 };
-use super::{Context, Exit, explain};
+use super::{Context, Exit, explain, flow::Chosen};
 use crate::{
     cli::ReplicateArgs,
     failure::Failure,
@@ -51,6 +56,11 @@ use crate::{
 
 /// Plans that fail against the present state so often in a row mean that somebody else works on the same dataset.
 const STALE_PLANS: u32 = 5;
+
+/// Datasets at a time, when nobody says how many: so many even on one core, since each mostly waits for disks and the network …
+const LEAST_JOBS: usize = 4;
+/// … and not more than this, since one pool writes for all of them.
+const MOST_JOBS: usize = 16;
 
 /// What was moved for one dataset so far.
 #[derive(Debug, Default)]
@@ -72,10 +82,22 @@ pub(super) async fn run(context: &Context, arguments: &ReplicateArgs) -> Result<
         let detail = format!("{} and {} lie within each other on one host", source.dataset, target.dataset);
         return Err(Failure::new(ErrorCode::MappingCollision, detail).unchanged());
     }
+    let all = if arguments.sudo { Privilege::Sudo } else { Privilege::Own };
+    let through = |privilege: Option<Privilege>| privilege.unwrap_or(all);
     let hosts = async {
         tokio::try_join!(
-            Host::reach(&source, arguments.ssh_port_source, &arguments.ssh_options),
-            Host::reach(&target, arguments.ssh_port_target, &arguments.ssh_options),
+            Host::reach(
+                &source,
+                arguments.ssh_port_source,
+                &arguments.ssh_options,
+                through(arguments.source_privilege)
+            ),
+            Host::reach(
+                &target,
+                arguments.ssh_port_target,
+                &arguments.ssh_options,
+                through(arguments.target_privilege)
+            ),
         )
     };
     let (source_host, target_host) = tokio::select! {
@@ -105,6 +127,11 @@ pub(super) async fn run(context: &Context, arguments: &ReplicateArgs) -> Result<
     if interrupted.is_cancelled() { result.map(|_| Exit::Interrupted) } else { result }
 }
 
+/// What this host is called in the holds of `replicate` when it is the target.
+pub(super) fn this_host_as_target() -> zfs_sync_core::ids::SystemId {
+    endpoint::system_id(None, "target")
+}
+
 /// The policy of one replication by hand. Its ids follow from the hosts, so that holds and bookmarks are found again next time.
 fn group(source: &Endpoint, target: &Endpoint, arguments: &ReplicateArgs) -> SyncGroup {
     let pattern = if arguments.recursive {
@@ -132,6 +159,11 @@ fn group(source: &Endpoint, target: &Endpoint, arguments: &ReplicateArgs) -> Syn
     }
 }
 
+fn default_jobs() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    (2 * cores).clamp(LEAST_JOBS, MOST_JOBS)
+}
+
 struct Job<'a> {
     context: &'a Context,
     arguments: &'a ReplicateArgs,
@@ -142,11 +174,13 @@ struct Job<'a> {
     target_host: Host,
     /// The newest snapshot of each dataset at the start: a source that goes on making snapshots does not keep us here.
     goals: BTreeMap<DatasetName, Option<Txg>>,
-    done: BTreeMap<DatasetName, Done>,
+    done: Mutex<BTreeMap<DatasetName, Done>>,
     /// Source datasets with held snapshots: an earlier run that was killed may have left a hold of ours.
     held: BTreeMap<DatasetName, Guid>,
     kinds: BTreeMap<DatasetName, DatasetKind>,
     interrupted: CancellationToken,
+    chosen: Chosen,
+    begun: Instant,
 }
 
 impl<'a> Job<'a> {
@@ -165,10 +199,17 @@ impl<'a> Job<'a> {
             source_host,
             target_host,
             goals: BTreeMap::new(),
-            done: BTreeMap::new(),
+            done: Mutex::default(),
             held: BTreeMap::new(),
             kinds: BTreeMap::new(),
             interrupted: CancellationToken::new(),
+            chosen: Chosen::new(
+                arguments.limit.clone(),
+                arguments.compress,
+                arguments.buffer_mib,
+                context.clock.clone(),
+            ),
+            begun: Instant::now(),
         }
     }
 
@@ -177,7 +218,7 @@ impl<'a> Job<'a> {
         let now = self.context.now();
         let (source, target) = tokio::try_join!(
             self.source_host.read_source(&self.source.dataset, self.arguments.recursive, now),
-            self.target_host.read_target(&self.target.dataset, now),
+            self.target_host.read_target(&self.target.dataset, self.arguments.keep_both, now),
         )?;
         let (source_name, target_name) = (self.source.host_text(), self.target.host_text());
         let systems = BTreeMap::from([
@@ -264,34 +305,67 @@ impl<'a> Job<'a> {
                 self.release_leftovers(&report).await;
                 return Ok(report);
             }
-            for step in due {
-                self.execute(step).await;
-                if self.interrupted.is_cancelled() {
-                    break;
-                }
-            }
+            self.execute_all(&due).await;
         }
     }
 
+    /// Many at a time, beginning in the plan's order.
+    async fn execute_all(&self, steps: &[&Step]) {
+        let jobs = self.arguments.jobs.map_or_else(default_jobs, NonZeroUsize::get);
+        let blockers = order::blockers(steps);
+        let several = jobs > 1 && steps.len() > 1;
+        let mut waiting: Vec<usize> = (0..steps.len()).collect();
+        let mut ended = vec![false; steps.len()];
+        let mut running = FuturesUnordered::new();
+        loop {
+            while running.len() < jobs && !self.interrupted.is_cancelled() {
+                let ready = |number: &usize| blockers[*number].iter().all(|earlier| ended[*earlier]);
+                let Some(place) = waiting.iter().position(ready) else { break };
+                let number = waiting.remove(place);
+                running.push(async move {
+                    self.execute(steps[number], several).await;
+                    number
+                });
+            }
+            // With nothing running nothing waits for anything, but for who was interrupted.
+            let Some(number) = running.next().await else { return };
+            ended[number] = true;
+        }
+    }
+
+    fn done(&self) -> MutexGuard<'_, BTreeMap<DatasetName, Done>> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn is_due(&self, step: &Step, arrived: &BTreeSet<&DatasetName>) -> bool {
-        let failed = self.done.get(&step.source).is_some_and(|done| done.trouble.is_some());
+        let failed = self.done().get(&step.source).is_some_and(|done| done.trouble.is_some());
         !failed && !arrived.contains(&step.source)
     }
 
-    async fn execute(&mut self, step: &Step) {
+    /// `beside`: others run at the same time.
+    async fn execute(&self, step: &Step, beside: bool) {
         let printer = &self.context.printer;
-        let sides = Sides {
-            source: self.source_host.runner(),
-            target: self.target_host.runner(),
-            source_features: self.source_host.features(),
-            target_features: self.target_host.features(),
-        };
-        let terminal = Terminal::new(*printer, preview::summary(step));
+        let sides = self.sides();
+        let mut terminal = Terminal::new(*printer, preview::summary(step), self.chosen.clone());
+        if beside {
+            terminal = terminal.naming(&step.target);
+        }
         let begun = Instant::now();
         let execution = engine::execute(step, &sides, &terminal, &self.interrupted, None);
         let execution = terminal.accompany(execution).await;
         let time = begun.elapsed();
-        let done = self.done.entry(step.source.clone()).or_default();
+        let settle = execution.settled == Settled::Open && !self.interrupted.is_cancelled();
+        self.note(step, execution, time);
+        if settle {
+            engine::settle(step, &sides, &terminal).await;
+        }
+    }
+
+    /// Keeps how an execution ended, and says what went wrong.
+    fn note(&self, step: &Step, execution: Execution, time: Duration) {
+        let printer = &self.context.printer;
+        let mut all = self.done();
+        let done = all.entry(step.source.clone()).or_default();
         done.bytes += execution.bytes;
         done.time += time;
         done.resumed_from = done.resumed_from.or(execution.resumed_from);
@@ -322,15 +396,13 @@ impl<'a> Job<'a> {
             }
             done.trouble = Some(Trouble { code, detail });
         }
-        if execution.settled == Settled::Open && !self.interrupted.is_cancelled() {
-            engine::settle(step, &sides, &terminal).await;
-        }
     }
 
     /// Where nothing was to be done, an earlier run that was killed may still hold what it needed then.
     async fn release_leftovers(&self, report: &Report) {
         for replica in &report.replicas {
-            let untouched = !self.done.contains_key(&replica.source) && replica.state == ReplicaState::InSync;
+            let untouched =
+                !self.done().contains_key(&replica.source) && replica.state == ReplicaState::InSync;
             let (Some(guid), Some(kind), Some(newest)) =
                 (self.held.get(&replica.source), self.kinds.get(&replica.source), &replica.newest_source)
             else {
@@ -361,7 +433,7 @@ impl<'a> Job<'a> {
                 receiver: Receiver::new(replica.target_system, &replica.target),
                 action: Action::Send(send),
             };
-            let terminal = Terminal::new(self.context.printer, String::new());
+            let terminal = Terminal::new(self.context.printer, String::new(), self.chosen.clone());
             engine::settle(&step, &self.sides(), &terminal).await;
         }
     }
@@ -386,7 +458,7 @@ impl<'a> Job<'a> {
         }
         let mut lines = Vec::new();
         for replica in &report.replicas {
-            let done = self.done.remove(&replica.source).unwrap_or_default();
+            let done = self.done().remove(&replica.source).unwrap_or_default();
             lines.push(Line {
                 source: replica.source.clone(),
                 target: replica.target.clone(),
@@ -412,12 +484,11 @@ impl<'a> Job<'a> {
         }
         if printer.is_table() {
             let bytes: u64 = lines.iter().map(|line| line.bytes).sum();
-            let time = lines.iter().map(|line| Duration::from_secs_f64(line.seconds)).sum();
             printer.say(format!(
                 "{arrived} of {} in sync, {} in {}",
                 count(lines.len() as u64, "dataset"),
                 size(bytes),
-                took(time)
+                took(self.begun.elapsed())
             ));
         }
         Ok(match arrived {

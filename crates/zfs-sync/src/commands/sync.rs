@@ -233,3 +233,38 @@ fn show_execute(context: &Context, answer: &ExecuteAnswer) -> Result<(), Failure
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_planned_otherwise_than_before_is_told_with_both() {
+        let standing =
+            |state, reason: Option<&str>| Some(Standing { state, reason: reason.map(str::to_owned) });
+        let change = |target: &str, before, after| Change {
+            dataset: "tank/media".into(),
+            target_system: "nas2".into(),
+            target: target.into(),
+            before,
+            after,
+        };
+        let text = changed(&[
+            change(
+                "backup/media",
+                standing(ReplicaState::Diverged, Some("R_DIVERGED")),
+                standing(ReplicaState::Behind, None),
+            ),
+            change("backup/new", None, standing(ReplicaState::NeverSeeded, None)),
+            change("backup/old", standing(ReplicaState::InSync, Some("R_NO_NEW_SNAPSHOT")), None),
+        ]);
+        assert_eq!(
+            text,
+            "\nsince the group was last planned:\n  \
+             backup/media on nas2: ✖ diverged (R_DIVERGED) → ↓ behind\n  \
+             backup/new on nas2: – → ○ never seeded\n  \
+             backup/old on nas2: ✓ in sync (R_NO_NEW_SNAPSHOT) → –\n"
+        );
+        assert!(changed(&[]).contains("nothing has changed"));
+    }
+}

@@ -4,12 +4,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 use zfs_sync_api::v1::{
     key::{CreateEnrolmentToken, EnrolmentToken},
-    system::System,
+    system::{System, UpdateSystem},
 };
+use zfs_sync_core::flow::RateLimit;
 
 use super::{Context, Exit, lookup};
 use crate::{
-    cli::{OutputFormat, SystemCommand, TokenCommand},
+    cli::{OutputFormat, Switch, SystemCommand, TokenCommand},
     failure::Failure,
     printer::{
         Beside, Cell, Row,
@@ -125,6 +126,13 @@ pub(super) async fn run(context: &Context, command: SystemCommand) -> Result<Exi
             let pairs = describe(&system, now);
             context.printer.one("system.show", &SystemLine(system), &pairs, now)?;
         }
+        SystemCommand::Set { system, limit } => {
+            let system = lookup::system(&client, &system).await?;
+            let change = UpdateSystem { limit: limit.map(Switch::value), ..UpdateSystem::default() };
+            let system = client.update_system(system.id, &change).await?;
+            let pairs = describe(&system, now);
+            context.printer.one("system.set", &SystemLine(system), &pairs, now)?;
+        }
         SystemCommand::Token(command) => token(context, &client, command).await?,
     }
     Ok(Exit::Done)
@@ -137,6 +145,12 @@ fn describe(system: &System, now: Timestamp) -> Vec<(&'static str, String)> {
         system.ssh_hostname.as_deref().unwrap_or(&system.hostname),
         system.ssh_port
     );
+    let tls = match (&system.transfer_address, system.certificate_expires_at) {
+        (Some(address), Some(end)) => format!("{address}, certificate until {end}"),
+        (Some(address), None) => format!("{address}, no certificate yet"),
+        (None, Some(end)) => format!("does not listen, certificate until {end}"),
+        (None, None) => "does not listen".to_owned(),
+    };
     let known = match system.inventory_as_of {
         Some(as_of) => format!(
             "{}, {}, as of {}",
@@ -156,8 +170,15 @@ fn describe(system: &System, now: Timestamp) -> Vec<(&'static str, String)> {
         ("zfs", system.zfs_version.clone().unwrap_or_else(|| "–".to_owned())),
         ("platform", system.platform.clone()),
         ("ssh", ssh),
+        ("limit", limit_words(system.limit.as_ref())),
+        ("tls", tls),
         ("registered", ago(now, system.created_at)),
     ]
+}
+
+/// A limit of bandwidth, or that there is none.
+pub(super) fn limit_words(limit: Option<&RateLimit>) -> String {
+    limit.map_or_else(|| "none".to_owned(), ToString::to_string)
 }
 
 async fn token(

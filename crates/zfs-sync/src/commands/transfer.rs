@@ -1,8 +1,14 @@
 //! `transfer`: what is under way and what has ended.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::Serialize;
-use zfs_sync_api::{client::TransferQuery, v1::transfer::Transfer};
+use zfs_sync_api::{
+    client::{Client, TransferQuery},
+    v1::transfer::Transfer,
+};
+use zfs_sync_core::{flow::FlowReport, ids::TransferId};
 
 use super::{Context, Exit, lookup};
 use crate::{
@@ -13,6 +19,9 @@ use crate::{
         words::{ago, maybe_ago, rate, size, span, took},
     },
 };
+
+/// Between two looks at a transfer that is watched: agents tell their progress once a second.
+const LOOK: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
@@ -36,6 +45,7 @@ impl Row for TransferLine {
         "created_at",
         "started_at",
         "finished_at",
+        "transport",
     ];
 
     fn cells(&self, now: Timestamp) -> Vec<Cell> {
@@ -75,6 +85,7 @@ impl Row for TransferLine {
             transfer.created_at.to_string(),
             time(transfer.started_at),
             time(transfer.finished_at),
+            transfer.transport.clone().unwrap_or_default(),
         ]
     }
 }
@@ -102,9 +113,14 @@ pub(super) fn progress(transfer: &Transfer) -> String {
     }
     if transfer.rate > 0 {
         parts.push(rate(transfer.rate));
-        if let Some(total) = total {
-            parts.push(format!("{} left", span(total.saturating_sub(transfer.bytes) / transfer.rate)));
-        }
+    }
+    let left = transfer.flow.as_ref().and_then(|flow| flow.seconds_left);
+    let own = || Some(total?.saturating_sub(transfer.bytes)).and_then(|left| left.checked_div(transfer.rate));
+    if let Some(left) = left.or_else(own) {
+        parts.push(format!("{} left", span(left)));
+    }
+    if let Some(flow) = transfer.flow.as_ref().filter(|_| transfer.stalled) {
+        parts.push(format!("stalled: nothing moved for {}", span(flow.idle_seconds)));
     }
     if let Some(from) = transfer.resumed_from {
         parts.push(format!("resumed at {}", size(from)));
@@ -145,6 +161,10 @@ pub(super) async fn run(context: &Context, command: TransferCommand) -> Result<E
         TransferCommand::Show { transfer } => {
             show(context, "transfer.show", lookup::transfer(&client, &transfer).await?)?;
         }
+        TransferCommand::Watch { transfer } => {
+            let id = lookup::transfer(&client, &transfer).await?.id;
+            return watch(context, &client, id).await;
+        }
         TransferCommand::Cancel { transfer } => {
             let transfer = lookup::transfer(&client, &transfer).await?;
             let transfer = client.cancel_transfer(transfer.id).await?;
@@ -159,6 +179,52 @@ pub(super) async fn run(context: &Context, command: TransferCommand) -> Result<E
     Ok(Exit::Done)
 }
 
+/// Says how far it is whenever that has changed, until it has ended.
+async fn watch(context: &Context, client: &Client, id: TransferId) -> Result<Exit, Failure> {
+    let mut said = String::new();
+    loop {
+        let transfer = client.find_transfer(id).await?;
+        let slow = transfer.flow.as_ref().filter(|_| transfer.state == "leased");
+        let words = [Some(progress(&transfer)), slow.and_then(FlowReport::bottleneck)];
+        let words: Vec<String> = words.into_iter().flatten().filter(|words| !words.is_empty()).collect();
+        let line = format!("{}  {}", transfer.state, words.join("; "));
+        if line != said {
+            context.printer.say(&line);
+            said = line;
+        }
+        if transfer.finished_at.is_some() {
+            let succeeded = transfer.state == "succeeded";
+            show(context, "transfer.watch", transfer)?;
+            return Ok(if succeeded { Exit::Done } else { Exit::Failed });
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// How it flows, in words: only what was measured.
+fn flow_pairs(transfer: &Transfer) -> Vec<(&'static str, String)> {
+    let Some(flow) = &transfer.flow else { return Vec::new() };
+    let mut pairs = Vec::new();
+    if transfer.state == "leased" {
+        pairs.extend(flow.bottleneck().map(|words| ("slow part", words)));
+        pairs.extend(flow.limit.map(|limit| ("limit now", rate(limit))));
+    }
+    if let Some(compression) = &flow.compression {
+        let travelled = flow.wire_bytes.map(|bytes| format!("; {} travelled", size(bytes)));
+        pairs.push(("compression", format!("{compression}{}", travelled.unwrap_or_default())));
+    }
+    pairs
+}
+
+/// `tls`, or `ssh (E_TLS_UNREACHABLE: …)`.
+fn over(transfer: &Transfer) -> String {
+    match (&transfer.transport, &transfer.transport_note) {
+        (Some(transport), Some(note)) => format!("{transport} ({note})"),
+        (Some(transport), None) => transport.clone(),
+        (None, _) => String::new(),
+    }
+}
+
 fn show(context: &Context, command: &str, transfer: Transfer) -> Result<(), Failure> {
     let now = context.now();
     let mut pairs = vec![
@@ -169,6 +235,7 @@ fn show(context: &Context, command: &str, transfer: Transfer) -> Result<(), Fail
         ("done by", transfer.executor.clone()),
         ("state", transfer.state.clone()),
         ("progress", progress(&transfer)),
+        ("over", over(&transfer)),
         ("attempts", transfer.attempts.to_string()),
         ("queued", ago(now, transfer.created_at)),
         ("started", maybe_ago(now, transfer.started_at)),
@@ -177,8 +244,9 @@ fn show(context: &Context, command: &str, transfer: Transfer) -> Result<(), Fail
     if let (Some(started), Some(finished)) = (transfer.started_at, transfer.finished_at) {
         let took_millis = finished.duration_since(started).as_millis();
         let took_millis = u64::try_from(took_millis).unwrap_or_default();
-        pairs.push(("took", took(std::time::Duration::from_millis(took_millis))));
+        pairs.push(("took", took(Duration::from_millis(took_millis))));
     }
+    pairs.extend(flow_pairs(&transfer));
     if let Some(next) = transfer.next_attempt_at.filter(|_| transfer.finished_at.is_none()) {
         pairs.push(("next try", ago(now, next)));
     }

@@ -107,6 +107,7 @@ fn standing(replica: &Replica, goal: Option<Txg>) -> Standing {
         ) => Standing::Stuck,
         Some(
             Reason::NoNewSnapshot
+            | Reason::DeletesHeldBack
             | Reason::TransferRunning
             | Reason::ManualMode
             | Reason::NeverReported

@@ -11,6 +11,7 @@ use url::Url;
 use zfs_sync_agent::{
     agent::{Agent, AgentHandle, ConnectError, Connector, Options as AgentOptions},
     identity::{self, EnrollOptions},
+    tls::TlsOptions,
 };
 use zfs_sync_api::{
     client::Client,
@@ -61,7 +62,7 @@ struct Cable(Network);
 
 impl Connector for Cable {
     fn runner(&self, peer: &Peer) -> Result<Arc<dyn Runner>, ConnectError> {
-        Ok(self.0.remote(&peer.ssh_hostname))
+        Ok(self.0.remote(&peer.hostname))
     }
 }
 
@@ -156,7 +157,10 @@ impl Fleet {
             report_interval: REPORT_INTERVAL,
             poll_interval: POLL_INTERVAL,
             max_transfers: AgentOptions::MAX_TRANSFERS,
+            drain: Duration::ZERO,
+            buffer: 0,
             sanoid: None,
+            tls: TlsOptions::default(),
         };
         let handle = Agent::start(options, shutdown.clone()).map_err(|error| broken(&error))?;
         self.agents.insert(name, Running { handle, shutdown });

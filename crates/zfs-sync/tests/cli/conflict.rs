@@ -246,16 +246,10 @@ fn a_plan_says_what_has_changed_since_the_last_one() {
     let plan = || fleet.place.run(&["sync", "plan", "--sync-group", "prod", "--diff"]).expect(0).stdout;
     assert!(plan().contains("nothing has changed since the group was last planned"), "{}", plan());
     fleet.report(&mut nas2, &[("backup", &[]), ("backup/media", &[1])]);
-    let changed =
-        fleet.place.run(&["sync", "plan", "--sync-group", "prod", "--diff", "-o", "json"]).expect(0).json();
-    // The witness plans by itself as well; whether it was faster than the question shows in the answer.
-    let changes = changed["item"]["changes"].as_array().unwrap();
-    assert!(
-        changes
-            .iter()
-            .all(|change| change["target_system"] == "nas2" && change["after"]["state"] == "behind"),
-        "{changes:?}"
-    );
+    // The witness plans by itself as well, mostly before anybody can ask. What is told of a change is `commands::sync`'s to test.
+    let json = |arguments: &[&str]| fleet.place.run(arguments).expect(0).json()["item"]["changes"].clone();
+    assert!(json(&["sync", "plan", "--sync-group", "prod", "--diff", "-o", "json"]).is_array());
+    assert!(json(&["sync", "plan", "--sync-group", "prod", "-o", "json"]).is_null(), "nobody has asked");
     fleet.report(&mut nas1, &[("tank", &[]), ("tank/media", &[1])]);
     let both = ["sync", "execute", "--sync-group", "prod", "--keep-both", REPLICA];
     fleet.place.run(&both).refused(5, "E_NO_CONFLICT");

@@ -58,6 +58,7 @@ impl Fleet {
                 ssh_hostname: None,
                 ssh_user: None,
                 ssh_port: None,
+                csr: None,
             };
             Client::new(&self.base, None).unwrap().enrol(&body).await.unwrap()
         });
@@ -68,6 +69,7 @@ impl Fleet {
             os: "linux".into(),
             report_interval_ms: INTERVAL_MS,
             clock_ms: 0,
+            listener: None,
         };
         self.runtime.block_on(client.hello(enrolled.system_id, &hello)).unwrap();
         Host { id: enrolled.system_id, client, sequence: 0 }

@@ -10,6 +10,7 @@ mod demo;
 mod explain;
 mod fleet;
 mod group;
+mod operate;
 mod program;
 mod replicate;
 mod server;

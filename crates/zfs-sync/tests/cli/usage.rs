@@ -69,6 +69,12 @@ fn every_command_of_the_contract_exists() {
         "explain",
         "replicate",
         "doctor",
+        "hold list",
+        "hold release",
+        "ssh-gate",
+        "executor add",
+        "executor list",
+        "executor run",
     ];
     for words in contract {
         let mut words: Vec<&str> = words.split(' ').collect();

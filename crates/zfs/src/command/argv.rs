@@ -1,9 +1,9 @@
 //! Commands as argument vectors and as lines.
 
 use super::{
-    Command, Dependents, ListColumns, NotReceived, ReceiveCommand, Scope, SendCommand, Setting, quote,
+    Command, Dependents, ListColumns, NotReceived, OwnTag, ReceiveCommand, Scope, SendCommand, Setting, quote,
 };
-use zfs_sync_core::{inventory::DatasetKind, stream::StreamForm};
+use zfs_sync_core::{inventory::DatasetKind, name::SnapshotName, stream::StreamForm};
 
 /// Columns of [`Command::ListHistory`].
 pub(crate) const HISTORY_COLUMNS: [&str; 7] =
@@ -17,6 +17,9 @@ pub(crate) const POOL_COLUMNS: [&str; 6] = ["name", "guid", "size", "allocated",
 
 /// Columns of [`Command::Get`].
 pub(crate) const GET_COLUMNS: [&str; 3] = ["property", "value", "source"];
+
+/// Columns of [`Command::ListSet`].
+pub(crate) const SET_COLUMNS: [&str; 3] = ["name", "property", "value"];
 
 /// Columns of [`Command::GetTree`].
 pub(crate) const TREE_COLUMNS: [&str; 3] = ["name", "property", "value"];
@@ -78,16 +81,22 @@ impl Command {
             | Self::GetSource { .. }
             | Self::GetTree { .. }
             | Self::Holds { .. }
+            | Self::HoldsOf { .. }
             | Self::Hold { .. }
             | Self::Release { .. }
+            | Self::HoldAll { .. }
+            | Self::ReleaseAll { .. }
             | Self::Bookmark { .. }
             | Self::DestroyBookmark { .. }
             | Self::DestroySnapshot { .. }
             | Self::RollBack { .. }
             | Self::Snapshot { .. }
             | Self::CreatePlaceholder { .. }
+            | Self::CreateBare { .. }
             | Self::Set { .. }
             | Self::Rename { .. }
+            | Self::ShowAllowed { .. }
+            | Self::ListSet { .. }
             | Self::Send(_)
             | Self::Estimate(_)
             | Self::Receive(_)
@@ -106,6 +115,7 @@ impl Command {
                     Scope::Everything => {}
                     Scope::Tree(root) => arguments.extend(words(&["-r", root.as_str()])),
                     Scope::Only(dataset) => arguments.push(dataset.to_string()),
+                    Scope::These(datasets) => arguments.extend(datasets.iter().map(ToString::to_string)),
                 }
                 arguments
             }
@@ -116,6 +126,10 @@ impl Command {
                     Scope::Everything => {}
                     Scope::Tree(root) => arguments.extend(words(&["-r", root.as_str()])),
                     Scope::Only(dataset) => arguments.extend(words(&["-d", "1", dataset.as_str()])),
+                    Scope::These(datasets) => {
+                        arguments.extend(words(&["-d", "1"]));
+                        arguments.extend(datasets.iter().map(ToString::to_string));
+                    }
                 }
                 arguments
             }
@@ -148,16 +162,34 @@ impl Command {
                 let mut arguments = words(&["get"]);
                 match scope {
                     Scope::Everything | Scope::Tree(_) => arguments.push("-r".to_owned()),
-                    Scope::Only(_) if *snapshots => arguments.extend(words(&["-d", "1"])),
-                    Scope::Only(_) => {}
+                    Scope::Only(_) | Scope::These(_) if *snapshots => arguments.extend(words(&["-d", "1"])),
+                    Scope::Only(_) | Scope::These(_) => {}
                 }
                 arguments.extend(words(&["-Hp", "-o", &columns, &properties]));
-                if let Scope::Tree(dataset) | Scope::Only(dataset) = scope {
-                    arguments.push(dataset.to_string());
+                match scope {
+                    Scope::Everything => {}
+                    Scope::Tree(dataset) | Scope::Only(dataset) => arguments.push(dataset.to_string()),
+                    Scope::These(datasets) => arguments.extend(datasets.iter().map(ToString::to_string)),
                 }
                 arguments
             }
             Self::Holds { snapshot } => words(&["holds", "-H", &snapshot.to_string()]),
+            Self::HoldsOf { snapshots, exact } => {
+                let mut arguments = words(if *exact { &["holds", "-H", "-p"] } else { &["holds", "-H"] });
+                arguments.extend(snapshots.iter().map(ToString::to_string));
+                arguments
+            }
+            Self::HoldAll { tag, snapshots } => tagged("hold", tag, snapshots),
+            Self::ReleaseAll { tag, snapshots } => tagged("release", tag, snapshots),
+            Self::ShowAllowed { dataset } => words(&["allow", dataset.as_str()]),
+            Self::ListSet { datasets } => {
+                let columns = SET_COLUMNS.join(",");
+                let types = "filesystem,volume";
+                let mut arguments =
+                    words(&["get", "-Hp", "-t", types, "-s", "local,received", "-o", &columns, "all"]);
+                arguments.extend(datasets.iter().map(ToString::to_string));
+                arguments
+            }
             Self::Hold { tag, snapshot } => words(&["hold", tag.as_str(), &snapshot.to_string()]),
             Self::Release { tag, snapshot } => words(&["release", tag.as_str(), &snapshot.to_string()]),
             Self::Bookmark { snapshot, label } => {
@@ -174,6 +206,7 @@ impl Command {
             Self::CreatePlaceholder { dataset } => {
                 words(&["create", "-o", "canmount=off", "-o", "readonly=on", dataset.as_str()])
             }
+            Self::CreateBare { dataset } => words(&["create", "-u", dataset.as_str()]),
             Self::Set { dataset, setting } => {
                 let [verb, what] = setting.words();
                 vec![verb, what, dataset.to_string()]
@@ -219,6 +252,9 @@ impl Command {
             | Self::GetSource { .. }
             | Self::GetTree { .. }
             | Self::Holds { .. }
+            | Self::HoldsOf { .. }
+            | Self::ShowAllowed { .. }
+            | Self::ListSet { .. }
             | Self::Send(_)
             | Self::Estimate(_)
             | Self::WatchEvents
@@ -226,12 +262,15 @@ impl Command {
             | Self::PoolFeatures { .. } => true,
             Self::Hold { .. }
             | Self::Release { .. }
+            | Self::HoldAll { .. }
+            | Self::ReleaseAll { .. }
             | Self::Bookmark { .. }
             | Self::DestroyBookmark { .. }
             | Self::DestroySnapshot { .. }
             | Self::RollBack { .. }
             | Self::Snapshot { .. }
             | Self::CreatePlaceholder { .. }
+            | Self::CreateBare { .. }
             | Self::Set { .. }
             | Self::Rename { .. }
             | Self::Receive(_)
@@ -301,6 +340,12 @@ impl ReceiveCommand {
     }
 }
 
+fn tagged(verb: &str, tag: &OwnTag, snapshots: &[SnapshotName]) -> Vec<String> {
+    let mut arguments = words(&[verb, tag.as_str()]);
+    arguments.extend(snapshots.iter().map(ToString::to_string));
+    arguments
+}
+
 fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|&word| word.to_owned()).collect()
 }
@@ -308,10 +353,7 @@ fn words(words: &[&str]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
-    use zfs_sync_core::{
-        name::{DatasetName, SnapshotName},
-        plan::Casualty,
-    };
+    use zfs_sync_core::{name::DatasetName, plan::Casualty};
 
     use super::{super::*, *};
     use crate::parse::SnapshotDependents;
@@ -361,12 +403,40 @@ mod tests {
     )]
     #[case(Command::Holds { snapshot: snapshot("tank@a") }, "zfs holds -H tank@a")]
     #[case(
+        Command::ListHistory { scope: Scope::These(vec![dataset("tank/a"), dataset("tank/b")]) },
+        "zfs list -Hp -t snapshot,bookmark -o name,guid,createtxg,creation,used,referenced,userrefs -d 1 tank/a tank/b"
+    )]
+    #[case(
         Command::Hold { tag: OwnTag::new("zfs-sync:x").unwrap(), snapshot: snapshot("tank@a") },
         "zfs hold zfs-sync:x tank@a"
     )]
     #[case(
+        Command::HoldAll {
+            tag: OwnTag::new("zfs-sync:x").unwrap(),
+            snapshots: vec![snapshot("tank@a"), snapshot("tank@b")],
+        },
+        "zfs hold zfs-sync:x tank@a tank@b"
+    )]
+    #[case(
         Command::Release { tag: OwnTag::new("zfs-sync:x").unwrap(), snapshot: snapshot("tank@a") },
         "zfs release zfs-sync:x tank@a"
+    )]
+    #[case(
+        Command::HoldsOf { snapshots: vec![snapshot("tank@a"), snapshot("tank@b")], exact: true },
+        "zfs holds -H -p tank@a tank@b"
+    )]
+    #[case(Command::HoldsOf { snapshots: vec![snapshot("tank@a")], exact: false }, "zfs holds -H tank@a")]
+    #[case(
+        Command::ReleaseAll {
+            tag: OwnTag::new("zfs-sync:x").unwrap(),
+            snapshots: vec![snapshot("tank@a"), snapshot("tank/b c@d")],
+        },
+        "zfs release zfs-sync:x tank@a 'tank/b c@d'"
+    )]
+    #[case(Command::ShowAllowed { dataset: dataset("tank/a") }, "zfs allow tank/a")]
+    #[case(
+        Command::ListSet { datasets: vec![dataset("tank/a")] },
+        "zfs get -Hp -t filesystem,volume -s local,received -o name,property,value all tank/a"
     )]
     #[case(
         Command::Bookmark { snapshot: snapshot("tank/a@one"), label: "zfs-sync:1:2".parse().unwrap() },
@@ -384,6 +454,7 @@ mod tests {
         Command::CreatePlaceholder { dataset: dataset("backup/nas1") },
         "zfs create -o canmount=off -o readonly=on backup/nas1"
     )]
+    #[case(Command::CreateBare { dataset: dataset("backup/nas1") }, "zfs create -u backup/nas1")]
     #[case(Command::Rename { from: dataset("a/b"), to: dataset("a/c") }, "zfs rename a/b a/c")]
     #[case(
         Command::Send(SendCommand::Full { to: snapshot("tank/a@one"), form: StreamForm::WHOLE }),
@@ -479,6 +550,7 @@ mod tests {
     #[case(Command::ListPools, "zpool list -Hp -o name,guid,size,allocated,free,health")]
     fn every_command_has_its_line(#[case] command: Command, #[case] line: &str) {
         assert_eq!(command.display_line(), line);
+        check_that_it_is_read_back(&command, line);
         if !matches!(command, Command::WatchEvents) {
             let forbidden = ["-F", "-R", "-f"];
             assert!(!command.arguments().iter().any(|argument| forbidden.contains(&argument.as_str())));
@@ -489,6 +561,18 @@ mod tests {
         if ["destroy", "rollback"].contains(&command.arguments()[0].as_str()) {
             assert_eq!(command.arguments().len(), 2, "the verb and one name, no option");
             assert!(command.arguments()[1].contains(['@', '#']), "never a dataset");
+        }
+    }
+
+    /// What is for people and doctors alone is never asked for from afar.
+    fn check_that_it_is_read_back(command: &Command, line: &str) {
+        match (command, read(line)) {
+            (Command::ShowAllowed { .. } | Command::ListSet { .. }, read) => assert!(read.is_err()),
+            (Command::DestroySnapshot { snapshot }, read) => {
+                assert_eq!(read, Ok(Spoken::DestroySnapshot(snapshot.name().clone())));
+            }
+            (_, Ok(Spoken::Command(read))) => assert_eq!(read.arguments(), command.arguments()),
+            (_, other) => panic!("{line}: {other:?}"),
         }
     }
 

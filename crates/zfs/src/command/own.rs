@@ -2,6 +2,7 @@
 
 use std::{fmt, ops::Deref};
 
+use serde::{Deserialize, Serialize};
 use zfs_sync_core::{name::BookmarkName, plan::Protection};
 
 /// The longest tag ZFS stores (`MAXNAMELEN` with its terminator).
@@ -13,7 +14,8 @@ const MAX_TAG_LENGTH: usize = 255;
 pub struct NotOurs(String);
 
 /// A hold tag that begins with our prefix `zfs-sync:`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct OwnTag(String);
 
 impl OwnTag {
@@ -52,6 +54,12 @@ impl TryFrom<String> for OwnTag {
     }
 }
 
+impl From<OwnTag> for String {
+    fn from(tag: OwnTag) -> Self {
+        tag.0
+    }
+}
+
 impl Deref for OwnTag {
     type Target = str;
 
@@ -67,7 +75,8 @@ impl fmt::Display for OwnTag {
 }
 
 /// A bookmark whose label begins with our prefix `zfs-sync:`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "BookmarkName", into = "BookmarkName")]
 pub struct OwnBookmark(BookmarkName);
 
 impl OwnBookmark {
@@ -91,6 +100,12 @@ impl TryFrom<BookmarkName> for OwnBookmark {
 
     fn try_from(bookmark: BookmarkName) -> Result<Self, NotOurs> {
         Self::new(bookmark)
+    }
+}
+
+impl From<OwnBookmark> for BookmarkName {
+    fn from(bookmark: OwnBookmark) -> Self {
+        bookmark.0
     }
 }
 

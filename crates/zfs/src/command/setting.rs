@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use zfs_sync_core::stream::{CopiedProperty, PIN, StreamForm};
 
 /// One property of a new replica.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Setting {
     /// `readonly=on`.
     ReadOnly,
@@ -20,7 +22,8 @@ pub enum Setting {
 }
 
 /// A property that no replica gets from its source: where it is mounted and shared, and how much it may hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NotReceived {
     /// Where it is mounted. That of a root file system would hide the target's own.
     Mountpoint,

@@ -1,4 +1,4 @@
-//! The table of what `zfs`, `zpool` and `ssh` say.
+//! The table of what `zfs`, `zpool` and `ssh` say, and our own TLS.
 //!
 //! OpenZFS ships no translations and its texts have been stable for a decade, but lines are wrapped and prefixed differently
 //! by version: fragments are looked for in the text with all white space folded. The first rule that fits wins, so
@@ -10,6 +10,11 @@ use super::Kind;
 type Rule = (&'static [&'static str], Kind);
 
 const RULES: &[Rule] = &[
+    // Our own words, of the connection to another agent.
+    (&["E_TLS_UNREACHABLE:"], Kind::TlsUnreachable),
+    (&["E_TLS_CERTIFICATE:"], Kind::TlsCertificate),
+    (&["E_TLS_TICKET:"], Kind::TlsTicket),
+    (&["E_TLS_FORBIDDEN:"], Kind::TlsForbidden),
     // ssh. Before everything else: its "Permission denied" is another than that of zfs.
     (&["REMOTE HOST IDENTIFICATION HAS CHANGED"], Kind::SshHostKeyChanged),
     (&["Host key verification failed"], Kind::SshHostKeyUnknown),
@@ -31,6 +36,15 @@ const RULES: &[Rule] = &[
     (&["banner exchange"], Kind::SshUnreachable),
     (&["Timeout, server", "not responding"], Kind::SshUnreachable),
     (&["client_loop: send disconnect"], Kind::SshUnreachable),
+    // No right to run it: refused by our own gate, by sudo, by doas.
+    (&["E_GATE_REFUSED"], Kind::Permission),
+    (&["sudo: ", "password is required"], Kind::Permission),
+    (&["sudo: ", "terminal is required"], Kind::Permission),
+    (&["is not in the sudoers file"], Kind::Permission),
+    (&["is not allowed to execute", "as root"], Kind::Permission),
+    (&["doas: "], Kind::Permission),
+    (&["env: ", "sudo", "No such file or directory"], Kind::Permission),
+    (&["env: ", "doas", "No such file or directory"], Kind::Permission),
     // No zfs here.
     (&["zfs: command not found"], Kind::ZfsNotFound),
     (&["zpool: command not found"], Kind::ZfsNotFound),
@@ -92,6 +106,8 @@ const RULES: &[Rule] = &[
     (&["failed to read from stream"], Kind::StreamCut),
     (&["invalid backup stream"], Kind::StreamInvalid),
     (&["invalid stream"], Kind::StreamInvalid),
+    // A block that its pool can not read.
+    (&["cannot send", "Input/output error"], Kind::SourceUnreadable),
     // Everything else that zfs says.
     (&["pool I/O is currently suspended"], Kind::PoolUnavailable),
     (&["no such pool"], Kind::PoolUnavailable),
@@ -199,9 +215,15 @@ mod tests {
         Kind::StreamCut
     )]
     #[case("cannot receive new filesystem stream: incomplete stream\n", Kind::StreamCut)]
+    #[case("zfs-sync: E_GATE_REFUSED: this key may not do that\n", Kind::Permission)]
+    #[case("sudo: a password is required\n", Kind::Permission)]
+    #[case("doas: Operation not permitted\n", Kind::Permission)]
+    #[case("env: 'doas': No such file or directory\n", Kind::Permission)]
+    #[case("env: \u{2018}sudo\u{2019}: No such file or directory\n", Kind::Permission)]
     #[case("cannot receive: failed to read from stream\n", Kind::StreamCut)]
     #[case("cannot receive: invalid stream (bad magic number)\n", Kind::StreamInvalid)]
     #[case("cannot receive incremental stream: invalid backup stream\n", Kind::StreamInvalid)]
+    #[case("warning: cannot send 'tank/a@one': Input/output error\n", Kind::SourceUnreadable)]
     #[case(
         "cannot receive incremental stream: incremental send stream requires -L (--large-block), to match previous receive.\n",
         Kind::StreamFeature

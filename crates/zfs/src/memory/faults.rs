@@ -23,6 +23,7 @@ type Matcher = Box<dyn Fn(&Command) -> bool + Send>;
 #[derive(Default)]
 struct Planned {
     cuts: VecDeque<u64>,
+    unreadable: VecDeque<u64>,
     failures: Vec<(Matcher, String)>,
 }
 
@@ -57,6 +58,11 @@ impl Faults {
         self.planned(|planned| planned.cuts.push_back(bytes));
     }
 
+    /// The next `send` that starts on this host meets, after this many bytes of its stream, a block that its pool can not read.
+    pub fn unreadable_after(&self, bytes: u64) {
+        self.planned(|planned| planned.unreadable.push_back(bytes));
+    }
+
     /// The next command that `matches` fails with this text on standard error, without having done anything.
     pub fn fail_next(&self, matches: impl Fn(&Command) -> bool + Send + 'static, stderr: impl Into<String>) {
         self.planned(|planned| planned.failures.push((Box::new(matches), stderr.into())));
@@ -85,6 +91,10 @@ impl Faults {
 
     pub(super) fn take_cut(&self) -> Option<u64> {
         self.planned(|planned| planned.cuts.pop_front())
+    }
+
+    pub(super) fn take_unreadable(&self) -> Option<u64> {
+        self.planned(|planned| planned.unreadable.pop_front())
     }
 
     pub(super) fn take_failure(&self, command: &Command) -> Option<String> {

@@ -44,6 +44,12 @@ impl State {
         Ok(())
     }
 
+    pub(super) fn create_bare(&mut self, name: &DatasetName, now: i64) -> Result<(), Refusal> {
+        self.create(name, DatasetKind::Filesystem, now)?;
+        self.dataset_mut(name)?.mounted = false;
+        Ok(())
+    }
+
     pub(super) fn set(&mut self, name: &DatasetName, setting: &Setting) -> Result<(), Refusal> {
         let dataset = self.dataset_mut(name)?;
         match setting {
@@ -198,6 +204,16 @@ impl State {
             Some(_) => Ok(()),
             None => Err(refused("no such tag on this dataset")),
         }
+    }
+
+    /// Goes on after one that can not be released, and fails in the end.
+    pub(super) fn release_all(&mut self, tag: &str, names: &[SnapshotName]) -> Result<(), Refusal> {
+        let refused: Vec<String> = names
+            .iter()
+            .filter_map(|name| self.release(tag, name).err())
+            .map(|refusal| refusal.stderr.trim_end().to_owned())
+            .collect();
+        if refused.is_empty() { Ok(()) } else { Err(Refusal::new(refused.join("\n"))) }
     }
 
     pub(super) fn rename(&mut self, from: &DatasetName, to: &DatasetName) -> Result<(), Refusal> {

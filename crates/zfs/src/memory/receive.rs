@@ -100,7 +100,7 @@ impl State {
         };
         let refused = |why: String| Err(refusal(header, &why));
         if let Some(offset) = header.resume.filter(|_| command.origin.is_none()) {
-            return begin_resumed(dataset, header, offset);
+            return begin_resumed(target, dataset, header, offset);
         }
         let Some(from) = header.from_guid.filter(|_| !header.clone && command.origin.is_none()) else {
             return Err(Refusal::new(format!(
@@ -243,6 +243,10 @@ impl State {
         if dataset.snapshot(header.to_name.label()).is_some() {
             return Err(already_there(target, header));
         }
+        // Somebody made a snapshot meanwhile. OpenZFS has one text for everything that does not continue what is there.
+        if !partial.new_dataset && dataset.snapshots.last().map(|newest| newest.guid) != partial.from_guid {
+            return Err(refusal(header, "kernel modules must be upgraded to receive this stream."));
+        }
         if let Some(partial) = dataset.partial.take() {
             dataset.plain_received |= dataset.encrypted && !partial.raw;
             dataset.content_bytes += partial.extents.iter().map(Extent::growth).sum::<u64>();
@@ -291,9 +295,18 @@ impl State {
     }
 }
 
-fn begin_resumed(dataset: &mut Dataset, header: &Header, offset: u64) -> Result<Begun, Refusal> {
+fn begin_resumed(
+    target: &DatasetName,
+    dataset: &mut Dataset,
+    header: &Header,
+    offset: u64,
+) -> Result<Begun, Refusal> {
     match &mut dataset.partial {
-        Some(partial) if partial.active => Err(refusal(header, "dataset is busy")),
+        // OpenZFS says this of every busy dataset that has a token, and a receive that is running has one.
+        Some(partial) if partial.active => Err(refusal(
+            header,
+            &format!("destination {target} contains partially-complete state from \"zfs receive -s\"."),
+        )),
         Some(partial)
             if (partial.to_guid, partial.from_guid, partial.bytes, partial.raw)
                 == (header.to_guid, header.from_guid, offset, header.raw) =>

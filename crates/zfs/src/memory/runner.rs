@@ -4,6 +4,8 @@ use std::io::{PipeReader, PipeWriter};
 
 use async_trait::async_trait;
 
+use zfs_sync_core::name::SnapshotName;
+
 use super::{
     faults::thawed,
     operator::Host,
@@ -59,7 +61,8 @@ impl MemoryRunner {
             Command::Send(send) => match shared.read(|state| state.prepare_send(send)) {
                 Ok(outgoing) => {
                     let sink = Sink::new(stdout, line(shared.faults.take_cut()))?;
-                    let work = transfer::send(shared.clone(), outgoing, sink);
+                    let work =
+                        transfer::send(shared.clone(), outgoing, sink, shared.faults.take_unreadable());
                     MemoryStage::spawn(streams, conditions, remote, work)
                 }
                 Err(refusal) => MemoryStage::ended(stage::refused(refusal)),
@@ -114,6 +117,10 @@ fn answer(state: &State, command: &Command) -> Result<String, Refusal> {
         Command::GetSource { dataset, property } => state.get_value(dataset, property.as_str(), true),
         Command::PoolFeatures { pool } => state.pool_features(pool),
         Command::Holds { snapshot } => state.holds(snapshot),
+        Command::HoldsOf { snapshots, exact } => state.holds_of(snapshots, *exact),
+        // Whoever asks here is root, who needs no permission that could be shown.
+        Command::ShowAllowed { dataset } => state.dataset(dataset).map(|_| String::new()),
+        Command::ListSet { datasets } => state.list_set(datasets),
         Command::Estimate(command) => Ok(send::estimate(command, &state.prepare_send(command)?)),
         Command::ListPools => Ok(state.list_pools()),
         other => Err(not_here(other)),
@@ -125,17 +132,34 @@ fn obey(state: &mut State, command: &Command, now: i64) -> Result<(), Refusal> {
     match command {
         Command::Hold { tag, snapshot } => state.hold(tag, snapshot, now),
         Command::Release { tag, snapshot } => state.release(tag, snapshot),
+        Command::HoldAll { tag, snapshots } => each(snapshots, |snapshot| state.hold(tag, snapshot, now)),
+        Command::ReleaseAll { tag, snapshots } => state.release_all(tag, snapshots),
         Command::Bookmark { snapshot, label } => state.bookmark(snapshot, label),
         Command::DestroyBookmark { bookmark } => state.destroy_bookmark(bookmark.name()),
         Command::DestroySnapshot { snapshot } => state.destroy_snapshot(snapshot.name(), now),
         Command::RollBack { to } => state.roll_back(to),
         Command::Snapshot { snapshots } => state.take_snapshots(snapshots, now),
         Command::CreatePlaceholder { dataset } => state.create_placeholder(dataset, now),
+        Command::CreateBare { dataset } => state.create_bare(dataset, now),
         Command::Set { dataset, setting } => state.set(dataset, setting),
         Command::Rename { from, to } => state.rename(from, to),
         Command::AbortReceive { dataset } => state.abort_receive(dataset),
         other => Err(not_here(other)),
     }
+}
+
+/// One after the other: a refusal does not keep the rest from being done.
+fn each(
+    snapshots: &[SnapshotName],
+    mut act: impl FnMut(&SnapshotName) -> Result<(), Refusal>,
+) -> Result<(), Refusal> {
+    let refusals = snapshots.iter().filter_map(|snapshot| act(snapshot).err());
+    refusals
+        .reduce(|mut first, next| {
+            first.stderr += &next.stderr;
+            first
+        })
+        .map_or(Ok(()), Err)
 }
 
 /// A stream without a pipe: `zfs` refuses to write one to a terminal and finds none to read.

@@ -1,6 +1,6 @@
 //! What the commands that only look print, column for column as `zfs -Hp` does.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt::Write as _};
 
 use zfs_sync_core::{inventory::DatasetKind, name::DatasetName, name::SnapshotName, time::Timestamp};
 
@@ -49,6 +49,14 @@ impl State {
             Scope::Only(name) => {
                 self.dataset(name)?;
                 Ok(self.datasets.get_key_value(name).into_iter().collect())
+            }
+            Scope::These(names) => {
+                let missing = names.iter().filter_map(|name| self.dataset(name).err());
+                match missing.reduce(|first, next| Refusal { stderr: first.stderr + &next.stderr, ..first }) {
+                    // `zfs` prints what it found all the same; nobody sees that of a command that failed.
+                    Some(missing) => Err(missing),
+                    None => Ok(self.datasets.iter().filter(|(name, _)| names.contains(name)).collect()),
+                }
             }
         }
     }
@@ -249,15 +257,46 @@ impl State {
     }
 
     pub(super) fn holds(&self, name: &SnapshotName) -> Result<String, Refusal> {
-        let (_, snapshot) = self.snapshot(name).map_err(|mut missing| {
-            missing.stderr += "no datasets available\n";
-            missing
-        })?;
-        let lines = snapshot.holds.iter().map(|(tag, since)| {
-            let since = Timestamp::from_second(*since).unwrap_or_default();
-            format!("{name}\t{tag}\t{}\n", since.strftime("%a %b %e %H:%M %Y"))
-        });
-        Ok(lines.collect())
+        self.holds_of(std::slice::from_ref(name), false)
+    }
+
+    /// Where a snapshot is missing, `zfs` prints the others and fails; nobody hears here what a failed command printed.
+    pub(super) fn holds_of(&self, names: &[SnapshotName], exact: bool) -> Result<String, Refusal> {
+        if exact && !self.knows_snapshots_changed() {
+            return Err(Refusal { stderr: "invalid option 'p'\n".to_owned(), code: 2 });
+        }
+        let mut text = String::new();
+        for name in names {
+            let (_, snapshot) = self.snapshot(name).map_err(|mut missing| {
+                missing.stderr += "no datasets available\n";
+                missing
+            })?;
+            for (tag, since) in &snapshot.holds {
+                let time = Timestamp::from_second(*since).unwrap_or_default();
+                let since =
+                    if exact { since.to_string() } else { time.strftime("%a %b %e %H:%M %Y").to_string() };
+                let _ = writeln!(text, "{name}\t{tag}\t{since}");
+            }
+        }
+        Ok(text)
+    }
+
+    /// Of what this ZFS knows, only `readonly` and `canmount` are ever set.
+    pub(super) fn list_set(&self, names: &[DatasetName]) -> Result<String, Refusal> {
+        if let Some(missing) = names.iter().find_map(|name| self.dataset(name).err()) {
+            return Err(missing);
+        }
+        let asked = self.datasets.iter().filter(|(name, _)| names.is_empty() || names.contains(name));
+        let mut text = String::new();
+        for (name, dataset) in asked {
+            for property in ["readonly", "canmount"] {
+                let found = self.property(name, dataset, 0, property);
+                if let Some(Property { value, .. }) = found.filter(|property| property.source == "local") {
+                    let _ = writeln!(text, "{name}\t{property}\t{value}");
+                }
+            }
+        }
+        Ok(text)
     }
 
     pub(super) fn version_text(&self) -> String {

@@ -32,20 +32,27 @@ impl Drop for Reading {
     }
 }
 
-/// Writes a stream.
+/// Writes a stream, as far as its blocks can be read.
 pub(super) fn send(
     shared: Arc<Shared>,
     outgoing: Outgoing,
     mut sink: Sink,
+    unreadable_after: Option<u64>,
 ) -> impl Future<Output = StageEnd> + Send {
     // From the moment the process has started, not from the moment the task is first polled.
     let reading = Reading::begin(shared, outgoing);
     async move {
-        let mut record = Vec::new();
+        let (mut record, mut written) = (Vec::new(), 0);
         for part in &reading.outgoing.parts {
             let begin = std::iter::once(Record::Begin(part.header.clone()));
             for next in begin.chain(part.pieces().map(Record::Data)).chain(std::iter::once(Record::End)) {
                 next.encode(&mut record);
+                written += record.len() as u64;
+                if unreadable_after.is_some_and(|bytes| written > bytes) {
+                    let name = &part.header.to_name;
+                    let text = format!("warning: cannot send '{name}': Input/output error");
+                    return stage::refused(Refusal::new(text));
+                }
                 match sink.write(&record).await {
                     Ok(()) => {}
                     Err(Break::Cut) => return stage::killed(),

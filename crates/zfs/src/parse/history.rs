@@ -1,11 +1,11 @@
 //! `zfs list -t snapshot,bookmark`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use zfs_sync_core::{
     guid::{Guid, Txg},
     inventory::{Bookmark, Snapshot},
-    name::{BookmarkName, DatasetName, SnapshotName},
+    name::{BookmarkName, DatasetName, Label, SnapshotName},
 };
 
 use super::{Fields, ParseError, name};
@@ -17,6 +17,7 @@ pub type History = BTreeMap<DatasetName, (Vec<Snapshot>, Vec<Bookmark>)>;
 /// Reads a listing of snapshots and bookmarks.
 pub fn history(text: &str) -> Result<History, ParseError> {
     let mut history = History::new();
+    let mut labels = HashSet::new();
     for fields in Fields::lines(text, &HISTORY_COLUMNS) {
         let fields = fields?;
         let full = fields.get("name");
@@ -25,7 +26,7 @@ pub fn history(text: &str) -> Result<History, ParseError> {
             let entry = Snapshot {
                 guid: Guid::new(fields.number("guid")?),
                 createtxg: Txg::new(fields.number("createtxg")?),
-                label: snapshot.label().clone(),
+                label: once(&mut labels, snapshot.label()),
                 creation: fields.number("creation")?,
                 used: fields.size("used")?,
                 referenced: fields.size("referenced")?,
@@ -44,10 +45,21 @@ pub fn history(text: &str) -> Result<History, ParseError> {
         }
     }
     for (snapshots, bookmarks) in history.values_mut() {
+        // Kept for as long as nothing changes.
+        snapshots.shrink_to_fit();
         snapshots.sort_by_key(|snapshot| (snapshot.createtxg, snapshot.guid));
         bookmarks.sort_by(|a, b| (a.createtxg, a.guid, &a.label).cmp(&(b.createtxg, b.guid, &b.label)));
     }
     Ok(history)
+}
+
+/// One allocation for all snapshots with the same label: whatever takes snapshots takes them of many datasets at once.
+fn once(labels: &mut HashSet<Label>, label: &Label) -> Label {
+    if let Some(known) = labels.get(label) {
+        return known.clone();
+    }
+    labels.insert(label.clone());
+    label.clone()
 }
 
 #[cfg(test)]

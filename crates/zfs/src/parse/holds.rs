@@ -11,15 +11,18 @@ pub struct Hold {
     pub snapshot: SnapshotName,
     /// By whom.
     pub tag: String,
+    /// Since when, as printed: seconds since 1970 after `-p`, otherwise a date in that host's time zone.
+    pub since: String,
 }
 
-/// Reads holds; the time they were made at is for people only and is left out.
+/// Reads holds.
 pub fn holds(text: &str) -> Result<Vec<Hold>, ParseError> {
     let mut holds = Vec::new();
     for fields in Fields::lines(text, &["name", "tag", "timestamp"]) {
         let fields = fields?;
         if let Some(snapshot) = name(fields.get("name")) {
-            holds.push(Hold { snapshot, tag: fields.get("tag").to_owned() });
+            let [tag, since] = ["tag", "timestamp"].map(|name| fields.get(name).to_owned());
+            holds.push(Hold { snapshot, tag, since });
         }
     }
     Ok(holds)

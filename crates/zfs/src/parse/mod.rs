@@ -4,6 +4,7 @@
 //! receive, is left out and logged: it must never stop an inventory. A line that lacks its columns does stop it, because then nothing
 //! on it can be trusted.
 
+mod allowed;
 mod datasets;
 mod dependents;
 mod estimate;
@@ -14,10 +15,12 @@ mod holds;
 mod nvlist;
 mod pools;
 pub mod resume_token;
+mod set;
 mod tree;
 mod usage;
 mod version;
 
+pub use allowed::{Allowed, Who, allowed};
 pub use datasets::{DatasetRow, datasets};
 pub use dependents::{SnapshotDependents, dependents};
 pub use estimate::estimate;
@@ -26,6 +29,7 @@ pub use get::{Property, properties};
 pub use history::{History, history};
 pub use holds::{Hold, holds};
 pub use pools::{Pool, pools};
+pub use set::{SetProperty, set_properties};
 pub use tree::{tree_datasets, tree_history};
 pub use usage::abilities;
 pub use version::{Release, Versions, release, versions};

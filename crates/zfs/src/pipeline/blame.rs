@@ -40,7 +40,14 @@ pub(super) fn blame(
                 Some((StageName::Transport, error))
             }
         },
-        (true, false) => Some(named(StageName::Receive, receive_error())),
+        (true, false) => {
+            let mut error = receive_error();
+            // "checksum mismatch or incomplete stream", and it was complete.
+            if error.kind == Kind::StreamCut && matches!(pump, pump::Ended::Finished) {
+                error.kind = Kind::StreamDamaged;
+            }
+            Some(named(StageName::Receive, error))
+        }
         (false, true) => {
             let mut error = send_error();
             if send.broken_pipe {
@@ -120,9 +127,9 @@ mod tests {
     #[case::receiver_alone(None, Some(FULL), Some((StageName::Receive, Kind::NoSpace)))]
     #[case::snapshot_gone(Some(GONE), Some(NO_HEADER), Some((StageName::Send, Kind::NotFound)))]
     #[case::snapshot_gone_receiver_content(Some(GONE), None, Some((StageName::Send, Kind::NotFound)))]
-    #[case::unreadable_block(Some(INPUT), Some(CUT), Some((StageName::Send, Kind::Unclassified)))]
+    #[case::unreadable_block(Some(INPUT), Some(CUT), Some((StageName::Send, Kind::SourceUnreadable)))]
     #[case::both_cut(Some(PIPE), Some(CUT), Some((StageName::Receive, Kind::StreamCut)))]
-    #[case::cut_for_no_known_reason(None, Some(CUT), Some((StageName::Receive, Kind::StreamCut)))]
+    #[case::whole_and_yet_unreadable(None, Some(CUT), Some((StageName::Receive, Kind::StreamDamaged)))]
     #[case::receiver_unreachable(Some(PIPE), Some(REFUSED), Some((StageName::Transport, Kind::SshUnreachable)))]
     #[case::sender_unreachable(Some(LOST), Some(CUT), Some((StageName::Transport, Kind::SshUnreachable)))]
     #[case::both_have_causes(Some(GONE), Some(FULL), Some((StageName::Receive, Kind::NoSpace)))]

@@ -4,7 +4,10 @@
 //! happens; blame then goes to the first cause. Exit codes are not the last word: whoever transfers reads the target back and looks for the GUID.
 
 mod blame;
+mod flow;
 mod limit;
+mod meter;
+mod packing;
 mod progress;
 mod pump;
 #[cfg(test)]
@@ -20,14 +23,17 @@ use std::{
     time::Duration,
 };
 
-pub use progress::ProgressCounter;
+pub use flow::Flow;
+pub use limit::Limiter;
+pub use meter::{Bottleneck, Flowing, Meter, STALLED_AFTER};
+pub use progress::{Packed, ProgressCounter, Waits};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     command::{Command, ReceiveCommand, SendCommand},
     error::{Error, Kind},
-    runner::{Runner, StageEnd},
+    runner::{Packing, Runner, StageEnd},
 };
 
 /// How long a receiver may take to end by itself once its input has ended: it writes what it has and keeps it as resumable state.
@@ -47,10 +53,10 @@ pub struct Transfer<'a> {
     pub target: &'a dyn Runner,
     /// How it is received.
     pub receive: &'a ReceiveCommand,
-    /// Bytes a second at most.
-    pub rate_limit: Option<u64>,
-    /// Gives up when no byte moved for so long while the sender is still at it.
-    pub stall_timeout: Option<Duration>,
+    /// Limits, buffer, compression, patience.
+    pub flow: &'a Flow,
+    /// The stream is known to be small, and needs no connection of its own.
+    pub small: bool,
 }
 
 /// Both stages ended well.
@@ -158,19 +164,39 @@ async fn transfer_within(
     let ((source, from_sender), (to_receiver, target)) = pipes.map_err(|error| {
         failed(StageName::Transport, no_pipe(request.source.host(), &send_command, &error))
     })?;
+    let packing = packing::agree(&request).await;
+    if let Some(reason) = &packing.reason {
+        progress.set_packed(reason.clone());
+    }
+    let [at_source, at_target] = packing.far_ends();
     // The receiver first: when it can not be started nothing was read from any disk.
-    let mut receive = request.target.start(&receive_command, Some(to_receiver), None).map_err(|error| {
+    let start = |runner: &dyn Runner, command: &Command, stdin, stdout, packing: Packing| match packing {
+        // What is over in a moment needs no connection of its own.
+        Packing::None if request.small => runner.start_small(command, stdin, stdout),
+        packing => runner.start_packed(command, stdin, stdout, packing),
+    };
+    let started = start(request.target, &receive_command, Some(to_receiver), None, at_target);
+    let mut receive = started.map_err(|error| {
         let stage = if error.kind.is_transport() { StageName::Transport } else { StageName::Receive };
         failed(stage, error)
     })?;
-    let mut send = request.source.start(&send_command, None, Some(from_sender)).map_err(|error| {
+    let started = start(request.source, &send_command, None, Some(from_sender), at_source);
+    let mut send = started.map_err(|error| {
         let stage = if error.kind.is_transport() { StageName::Transport } else { StageName::Send };
         failed(stage, error)
     })?;
 
     // Set when this future is dropped, too: the pump must not outlive it.
     let stop_pump = StopOnDrop(Arc::new(AtomicBool::new(false)));
-    let pump = pump::Pump { source, target, progress: progress.clone(), rate_limit: request.rate_limit };
+    let Flow { limits, buffer, compression: _, stall_timeout } = request.flow;
+    let pump = pump::Pump {
+        source,
+        target,
+        progress: progress.clone(),
+        limits: limits.clone(),
+        buffer: *buffer,
+        way: packing.way(),
+    };
     let stop_seen = Arc::clone(&stop_pump.0);
     let mut pump = tokio::task::spawn_blocking(move || pump.run(&stop_seen));
 
@@ -178,7 +204,7 @@ async fn transfer_within(
     let mut stop: Option<Stop> = None;
     let mut close_by: Option<Instant> = None;
     let mut fall_silent_by: Option<Instant> = None;
-    let mut stall = StallWatch::new(request.stall_timeout, before);
+    let mut stall = StallWatch::new(*stall_timeout, before);
     loop {
         tokio::select! {
             end = send.wait(), if ends.send.is_none() => ends.send = Some(end),

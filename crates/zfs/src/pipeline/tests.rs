@@ -17,6 +17,7 @@ struct Fixture {
     target: LocalRunner,
     send: SendCommand,
     receive: ReceiveCommand,
+    flow: Flow,
     progress: ProgressCounter,
     cancel: CancellationToken,
 }
@@ -44,9 +45,15 @@ impl Fixture {
                 form: zfs_sync_core::stream::StreamForm::WHOLE,
             },
             receive: ReceiveCommand::further("backup/a".parse().unwrap()),
+            flow: Flow { stall_timeout: None, ..Flow::default() },
             progress: ProgressCounter::new(),
             cancel: CancellationToken::new(),
         }
+    }
+
+    fn stalls_after(mut self, millis: u64) -> Self {
+        self.flow.stall_timeout = Some(Duration::from_millis(millis));
+        self
     }
 
     fn request(&self) -> Transfer<'_> {
@@ -55,8 +62,8 @@ impl Fixture {
             send: &self.send,
             target: &self.target,
             receive: &self.receive,
-            rate_limit: None,
-            stall_timeout: None,
+            flow: &self.flow,
+            small: false,
         }
     }
 
@@ -217,26 +224,25 @@ async fn a_sender_that_dies_without_a_word_leaves_the_receivers_complaint() {
 
 #[tokio::test]
 async fn nothing_moving_is_a_stall() {
-    let fixture = Fixture::new("echo x; exec sleep 1000", &format!("cat > /dev/null; {FAIL_CUT}"));
-    let request = Transfer { stall_timeout: Some(Duration::from_millis(200)), ..fixture.request() };
-    let error = transfer(request, &fixture.progress, &fixture.cancel).await.unwrap_err();
+    let fixture =
+        Fixture::new("echo x; exec sleep 1000", &format!("cat > /dev/null; {FAIL_CUT}")).stalls_after(200);
+    let error = fixture.run().await.unwrap_err();
     assert_eq!(error.stage, StageName::Stalled);
     assert_eq!((error.code(), error.bytes), ("E_TRANSFER_STALLED", 2));
 }
 
 #[tokio::test]
 async fn a_busy_receiver_after_the_end_of_the_stream_is_no_stall() {
-    let fixture = Fixture::new("echo x", "cat > /dev/null; sleep 0.5");
-    let request = Transfer { stall_timeout: Some(Duration::from_millis(100)), ..fixture.request() };
-    assert_eq!(transfer(request, &fixture.progress, &fixture.cancel).await.unwrap().bytes, 2);
+    let fixture = Fixture::new("echo x", "cat > /dev/null; sleep 0.5").stalls_after(100);
+    assert_eq!(fixture.run().await.unwrap().bytes, 2);
 }
 
 #[tokio::test]
 async fn a_rate_limit_holds() {
-    let fixture = Fixture::new("head -c 500000 /dev/zero", "cat > /dev/null");
-    let request = Transfer { rate_limit: Some(1_000_000), ..fixture.request() };
+    let mut fixture = Fixture::new("head -c 500000 /dev/zero", "cat > /dev/null");
+    fixture.flow.limits = vec![Limiter::new(Some(1_000_000))];
     let begun = Instant::now();
-    assert_eq!(transfer(request, &fixture.progress, &fixture.cancel).await.unwrap().bytes, 500_000);
+    assert_eq!(fixture.run().await.unwrap().bytes, 500_000);
     // All but one bucket of a tenth of a second had to wait. However slow the machine is, it is never less.
     assert!(begun.elapsed() >= Duration::from_millis(390), "{:?}", begun.elapsed());
 }

@@ -9,7 +9,10 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{Output, Runner, Stage, process::Invocation};
+use super::{
+    Output, Privilege, Runner, Stage, StageEnd,
+    process::{Invocation, Ran},
+};
 use crate::{
     command::Command,
     error::{Error, Kind},
@@ -18,13 +21,14 @@ use crate::{
 /// Where `zfs` lies on systems whose users do not search there.
 const SYSTEM_DIRECTORIES: &str = "/usr/sbin:/sbin:/usr/local/sbin";
 
-/// Runs commands on this machine, as this user.
+/// Runs commands on this machine, as this user or through `sudo` or `doas`.
 ///
-/// Commands have no time limit of their own: a caller who stops waiting ends them.
+/// A command ends with its [`Command::deadline`], and earlier when the caller stops waiting; a stream has none.
 #[derive(Clone, Debug)]
 pub struct LocalRunner {
     host: String,
     path: OsString,
+    privilege: Privilege,
 }
 
 impl Default for LocalRunner {
@@ -36,7 +40,7 @@ impl Default for LocalRunner {
 impl LocalRunner {
     /// Finds `zfs` along `PATH` and in the directories of system tools.
     pub fn new() -> Self {
-        Self { host: "this host".to_owned(), path: search_path(None) }
+        Self { host: "this host".to_owned(), path: search_path(None), privilege: Privilege::Own }
     }
 
     /// Looks into `directory` first.
@@ -53,10 +57,40 @@ impl LocalRunner {
         self
     }
 
+    /// Runs everything through this.
+    #[must_use]
+    pub const fn through(mut self, privilege: Privilege) -> Self {
+        self.privilege = privilege;
+        self
+    }
+
+    /// Becomes the command: this process ends here, and the command has its input, output, error and process id. Returns only when
+    /// that fails.
+    pub fn become_command(&self, command: &Command) -> Error {
+        use std::os::unix::process::CommandExt as _;
+
+        let Invocation { program, arguments, environment } = self.invocation(command);
+        #[expect(clippy::disallowed_methods, reason = "this is one of the places that start processes")]
+        let mut process = std::process::Command::new(program);
+        process.args(arguments).envs(environment);
+        start_error(&self.host, command, self.missing(), &process.exec())
+    }
+
+    /// What it means when the program is not there.
+    const fn missing(&self) -> Kind {
+        match self.privilege {
+            Privilege::Own => Kind::ZfsNotFound,
+            Privilege::Sudo | Privilege::Doas => Kind::Permission,
+        }
+    }
+
     fn invocation(&self, command: &Command) -> Invocation {
+        let words = self.privilege.prefix().iter().map(|&word| word.to_owned());
+        let words = words.chain([command.program().to_owned()]).chain(command.arguments());
+        let mut words = words.map(OsString::from);
         Invocation {
-            program: command.program().into(),
-            arguments: command.arguments().into_iter().map(Into::into).collect(),
+            program: words.next().expect("a command has a program"),
+            arguments: words.collect(),
             // Errors are recognised by their English texts.
             environment: vec![("LC_ALL", "C".into()), ("PATH", self.path.clone())],
         }
@@ -88,6 +122,21 @@ pub(super) fn start_error(host: &str, command: &Command, missing: Kind, error: &
     }
 }
 
+/// What a command that was run has come to; `missing` is what it means that its program is not there.
+pub(super) fn outcome(
+    host: &str,
+    command: &Command,
+    missing: Kind,
+    ran: io::Result<Ran>,
+) -> Result<Output, Error> {
+    match ran {
+        Ok(Ran::Ended(output, StageEnd { success: true, .. })) => Ok(output),
+        Ok(Ran::Ended(_, end)) => Err(Error::ended(host, command, &end)),
+        Ok(Ran::TimedOut(end)) => Err(Error::timed_out(host, command, end.stderr)),
+        Err(error) => Err(start_error(host, command, missing, &error)),
+    }
+}
+
 /// A pipe end, or `/dev/null`.
 pub(super) fn stdio(pipe: Option<impl Into<Stdio>>) -> Stdio {
     pipe.map_or_else(Stdio::null, Into::into)
@@ -100,10 +149,8 @@ impl Runner for LocalRunner {
     }
 
     async fn run(&self, command: &Command) -> Result<Output, Error> {
-        let result = self.invocation(command).run().await;
-        let (output, end) =
-            result.map_err(|error| start_error(&self.host, command, Kind::ZfsNotFound, &error))?;
-        if end.success { Ok(output) } else { Err(Error::ended(&self.host, command, &end)) }
+        let ran = self.invocation(command).run(command.deadline()).await;
+        outcome(&self.host, command, self.missing(), ran)
     }
 
     fn start(
@@ -115,7 +162,7 @@ impl Runner for LocalRunner {
         let process = self
             .invocation(command)
             .stage(stdio(stdin), stdio(stdout))
-            .map_err(|error| start_error(&self.host, command, Kind::ZfsNotFound, &error))?;
+            .map_err(|error| start_error(&self.host, command, self.missing(), &error))?;
         Ok(Box::new(process))
     }
 }

@@ -21,7 +21,7 @@ use crate::error::{Kind, classify};
 /// What a [`StageEnd`] keeps of standard error; texts of zfs are a few lines.
 const STAGE_STDERR: usize = 16 << 10;
 /// What a finished command keeps: old systems print estimates there, one line a snapshot.
-const OUTPUT_STDERR: usize = 4 << 20;
+pub(super) const OUTPUT_STDERR: usize = 4 << 20;
 /// From TERM to KILL.
 const TERM_GRACE: Duration = Duration::from_secs(2);
 /// From KILL to giving up: a process that waits for a suspended pool can not even be killed, and nobody should wait with it.
@@ -42,29 +42,38 @@ pub(super) struct Invocation {
 }
 
 impl Invocation {
-    /// Runs it to its end.
-    pub(super) async fn run(&self) -> io::Result<(Output, StageEnd)> {
+    /// Runs it to its end, or to the end of its time.
+    pub(super) async fn run(&self, limit: Duration) -> io::Result<Ran> {
         let mut process = self.start(Stdio::null(), Stdio::piped(), OUTPUT_STDERR)?;
         let mut stdout = process.child.stdout.take().expect("standard output was asked for");
         let mut text = Vec::new();
-        let end = {
+        let ended = timeout(limit, async {
             let reading = stdout.read_to_end(&mut text);
             tokio::pin!(reading);
             tokio::select! {
                 read = &mut reading => {
                     read?;
-                    process.wait().await
+                    Ok(process.wait().await)
                 }
                 end = process.wait() => {
                     if let Ok(read) = timeout(DRAIN_GRACE, reading).await {
                         read?;
                     }
-                    end
+                    Ok::<StageEnd, io::Error>(end)
                 }
             }
-        };
-        let stdout = String::from_utf8_lossy(&text).into_owned();
-        Ok((Output { stdout, stderr: end.stderr.clone() }, end))
+        });
+        match ended.await {
+            Ok(end) => {
+                let end = end?;
+                let stdout = String::from_utf8_lossy(&text).into_owned();
+                Ok(Ran::Ended(Output { stdout, stderr: end.stderr.clone() }, end))
+            }
+            Err(_elapsed) => {
+                process.terminate();
+                Ok(Ran::TimedOut(process.wait().await))
+            }
+        }
     }
 
     /// Starts it as a stage of a pipeline.
@@ -72,7 +81,7 @@ impl Invocation {
         self.start(stdin, stdout, STAGE_STDERR)
     }
 
-    fn start(&self, stdin: Stdio, stdout: Stdio, stderr_limit: usize) -> io::Result<Process> {
+    pub(super) fn start(&self, stdin: Stdio, stdout: Stdio, stderr_limit: usize) -> io::Result<Process> {
         #[expect(clippy::disallowed_methods, reason = "this is the place that starts processes")]
         let mut command = tokio::process::Command::new(&self.program);
         command
@@ -91,6 +100,15 @@ impl Invocation {
     }
 }
 
+/// How a command that was run to its end went.
+#[derive(Clone, Debug)]
+pub(super) enum Ran {
+    /// It ended by itself.
+    Ended(Output, StageEnd),
+    /// It was ended, or could not be ended: it hangs.
+    TimedOut(StageEnd),
+}
+
 /// What happens next to a process that was asked to end.
 #[derive(Clone, Copy, Debug)]
 enum Deadline {
@@ -102,9 +120,9 @@ enum Deadline {
 /// A running process. Dropping it kills its whole group.
 #[derive(Debug)]
 pub(super) struct Process {
-    child: Child,
-    stderr: Option<ChildStderr>,
-    tail: Tail,
+    pub(super) child: Child,
+    pub(super) stderr: Option<ChildStderr>,
+    pub(super) tail: Tail,
     deadline: Deadline,
     end: Option<StageEnd>,
 }
@@ -227,7 +245,7 @@ async fn read_some(stderr: &mut ChildStderr, tail: &mut Tail) -> bool {
 
 /// The end of a stream of bytes.
 #[derive(Debug)]
-struct Tail {
+pub(super) struct Tail {
     bytes: Vec<u8>,
     limit: usize,
 }
@@ -237,7 +255,7 @@ impl Tail {
         Self { bytes: Vec::new(), limit }
     }
 
-    fn push(&mut self, bytes: &[u8]) {
+    pub(super) fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
         // Twice the limit before anything moves: each byte is moved at most once.
         if self.bytes.len() > 2 * self.limit {
@@ -254,6 +272,22 @@ impl Tail {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn invocation(program: &str, arguments: &[&str]) -> Invocation {
+        let arguments = arguments.iter().map(OsString::from).collect();
+        Invocation { program: program.into(), arguments, environment: Vec::new() }
+    }
+
+    #[tokio::test]
+    async fn a_command_that_hangs_is_ended_when_its_time_is_over() {
+        let hanging = invocation("sh", &["-c", "echo begun >&2; exec sleep 1000"]);
+        let Ran::TimedOut(end) = hanging.run(Duration::from_millis(300)).await.unwrap() else {
+            panic!("sleep has ended by itself")
+        };
+        assert!(!end.success);
+        let quick = invocation("sh", &["-c", "echo done"]).run(Duration::from_mins(1)).await.unwrap();
+        assert!(matches!(quick, Ran::Ended(output, end) if end.success && output.stdout == "done\n"));
+    }
 
     #[test]
     fn only_the_end_of_a_long_standard_error_is_kept() {

@@ -1,8 +1,12 @@
 //! Another machine, by the system's own ssh.
 //!
-//! OpenSSH keeps the user's configuration, keys, agents and host key rules. Small commands share one connection (`ControlMaster`), so that
-//! each costs a round trip and no handshake; every stream has a connection of its own, because on a shared one a stalled receiver would
-//! hold up everything else. No terminal, no questions: what would need a person fails at once.
+//! OpenSSH keeps the user's configuration, keys, agents and host key rules. No terminal, no questions: what would need a person fails at once.
+//!
+//! - *Commands* share one connection (`ControlMaster`), and there run in a few shells that stay open ([`Shells`]): each costs a round trip and one
+//!   process over there. A host that gives no shell runs them one by one, each on a channel of its own.
+//! - *Small streams* have a channel on the same connection. ssh keeps a window for each channel, so a receiver that stalls holds up nobody
+//!   else's (seen with a receiver that was stopped: `a_stalled_stream_holds_up_nobody` in the testbed).
+//! - *Other streams* have a connection of their own: encryption is one thread a connection, and many large streams want more of them.
 
 use std::{
     ffi::OsString,
@@ -10,15 +14,23 @@ use std::{
     io::{self, PipeReader, PipeWriter},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
 };
 
 use async_trait::async_trait;
+use tokio::{
+    sync::{OnceCell, OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 use zfs_sync_core::name::HostName;
 
 use super::{
-    Output, Runner, Stage,
-    local::{search_path, start_error, stdio},
-    process::Invocation,
+    FarEnd, Output, Packing, Privilege, Runner, Stage, StageEnd,
+    local::{outcome, search_path, start_error, stdio},
+    packed::remote_line,
+    process::{Invocation, Process, Ran},
+    shells::{Answer, Shells},
 };
 use crate::{
     command::Command,
@@ -27,10 +39,16 @@ use crate::{
 
 /// The remote shell may be any: no assignment before the command (csh has none), and braces around the variable (csh takes a colon
 /// after a bare one for a modifier).
-const REMOTE_ENVIRONMENT: &str = r#"env LC_ALL=C "PATH=${PATH}:/usr/sbin:/sbin:/usr/local/sbin""#;
+pub(crate) const REMOTE_ENVIRONMENT: &str = r#"env LC_ALL=C "PATH=${PATH}:/usr/sbin:/sbin:/usr/local/sbin""#;
+
+/// How long a question beside the commands may take: ssh's own time to connect, and a little.
+const QUESTION: Duration = Duration::from_secs(20);
 
 /// What a path of a unix socket may have at most (`sun_path` has 104 to 108 bytes), less the suffix ssh adds while it binds.
 const MAX_SOCKET_PATH: usize = 85;
+
+/// Small streams on the shared connection. sshd gives a connection ten channels by default; three are for shells, and one is spare.
+const SHARED_STREAMS: usize = 6;
 
 /// A user name that could be taken for something else on a command line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +66,8 @@ pub struct SshTarget {
     pub identity: Option<PathBuf>,
     /// More options as `-o` takes them: `UserKnownHostsFile=/etc/zfs-sync/known_hosts`. From whoever configures this machine, never from the wire.
     pub options: Vec<String>,
+    /// What `zfs` is run through over there.
+    pub privilege: Privilege,
 }
 
 impl SshTarget {
@@ -59,7 +79,7 @@ impl SshTarget {
                 return Err(UserNameError(user.chars().take(64).collect()));
             }
         }
-        Ok(Self { host, user, port: None, identity: None, options: Vec::new() })
+        Ok(Self { host, user, port: None, identity: None, options: Vec::new(), privilege: Privilege::Own })
     }
 
     /// The host.
@@ -81,6 +101,10 @@ pub struct SshRunner {
     path: OsString,
     /// `None` where the path would be too long for a socket: then every command has its own connection.
     control_path: Option<PathBuf>,
+    /// Asked once.
+    far_end: OnceCell<FarEnd>,
+    shells: Shells,
+    shared_streams: Arc<Semaphore>,
 }
 
 /// Which connection a command uses.
@@ -101,7 +125,9 @@ impl SshRunner {
             Some(user) => format!("{user}@{}", target.host),
             None => target.host.to_string(),
         };
-        Ok(Self { target, name, path: search_path(None), control_path })
+        let shared_streams = Arc::new(Semaphore::new(SHARED_STREAMS));
+        let (path, shells) = (search_path(None), Shells::default());
+        Ok(Self { target, name, path, control_path, far_end: OnceCell::new(), shells, shared_streams })
     }
 
     /// Looks for `ssh` in `directory` first.
@@ -113,11 +139,12 @@ impl SshRunner {
 
     /// Ends the shared connection, if one is open. Otherwise it ends a minute after its last command.
     pub async fn close(&self) {
+        self.shells.close();
         let Some(control_path) = self.control_path.as_ref().filter(|path| path.exists()) else { return };
         let mut arguments: Vec<OsString> = vec!["-O".into(), "exit".into(), "-o".into()];
         arguments.push(control_path_option(control_path));
         arguments.extend(["--".into(), self.target.host.as_str().into()]);
-        if let Err(error) = self.ssh(arguments).run().await {
+        if let Err(error) = self.ssh(arguments).run(QUESTION).await {
             tracing::debug!(host.name = %self.name, error = %error, "could not end the shared ssh connection to {}", self.name);
         }
     }
@@ -127,7 +154,27 @@ impl SshRunner {
         Invocation { program: "ssh".into(), arguments, environment }
     }
 
+    /// What a host's shell is given to run a command.
+    fn remote_line(&self, command: &Command) -> String {
+        remote_line(command, Packing::None, self.target.privilege)
+    }
+
+    /// One command as a process of its own.
     fn invocation(&self, command: &Command, connection: Connection) -> Invocation {
+        self.invocation_of(&self.remote_line(command), connection)
+    }
+
+    /// A shell for many commands: `sh`, whatever the login shell is.
+    fn shell(&self) -> Invocation {
+        self.remote(&format!("exec {REMOTE_ENVIRONMENT} sh"), Connection::Shared)
+    }
+
+    /// A line in our environment, as a process of its own.
+    fn invocation_of(&self, line: &str, connection: Connection) -> Invocation {
+        self.remote(&format!("{REMOTE_ENVIRONMENT} {line}"), connection)
+    }
+
+    fn remote(&self, line: &str, connection: Connection) -> Invocation {
         let mut arguments: Vec<OsString> = vec!["-T".into()];
         let mut option = |text: OsString| arguments.extend(["-o".into(), text]);
         // First, because ssh takes the first value it sees: the operator's words win.
@@ -160,7 +207,7 @@ impl SshRunner {
             arguments.extend(["-i".into(), identity.into()]);
         }
         arguments.extend(["--".into(), self.target.host.as_str().into()]);
-        arguments.push(format!("{REMOTE_ENVIRONMENT} {}", command.display_line()).into());
+        arguments.push(line.into());
         self.ssh(arguments)
     }
 }
@@ -172,11 +219,26 @@ impl Runner for SshRunner {
     }
 
     async fn run(&self, command: &Command) -> Result<Output, Error> {
-        let result = self.invocation(command, Connection::Shared).run().await;
-        // Without ssh nothing is reachable.
-        let (output, end) =
-            result.map_err(|error| start_error(&self.name, command, Kind::SshUnreachable, &error))?;
-        if end.success { Ok(output) } else { Err(Error::ended(&self.name, command, &end)) }
+        // Without a shared connection each shell would have one of its own, for ever.
+        let in_shell = match self.control_path {
+            Some(_) => {
+                let (shell, line) = (self.shell(), self.remote_line(command));
+                let ran = Box::pin(self.shells.run(&shell, &line, command.is_read_only()));
+                // A shell whose command hangs is given up with it.
+                let ran = timeout(command.deadline(), ran).await;
+                ran.map_err(|_| Error::timed_out(&self.name, command, String::new()))?
+            }
+            None => Answer::NoShell,
+        };
+        match in_shell {
+            Answer::Ended(output, end) if end.success => Ok(output),
+            Answer::Ended(_, end) | Answer::Gone(end) => Err(Error::ended(&self.name, command, &end)),
+            Answer::NoShell => {
+                let ran = self.invocation(command, Connection::Shared).run(command.deadline()).await;
+                // Without ssh nothing is reachable.
+                outcome(&self.name, command, Kind::SshUnreachable, ran)
+            }
+        }
     }
 
     fn start(
@@ -185,11 +247,77 @@ impl Runner for SshRunner {
         stdin: Option<PipeReader>,
         stdout: Option<PipeWriter>,
     ) -> Result<Box<dyn Stage>, Error> {
-        let process = self
-            .invocation(command, Connection::Own)
+        self.start_packed(command, stdin, stdout, Packing::None)
+    }
+
+    async fn far_end(&self) -> FarEnd {
+        let asked = self.far_end.get_or_try_init(|| async {
+            match self.invocation_of("zstd -V", Connection::Shared).run(QUESTION).await {
+                Ok(Ran::Ended(_, end)) if end.success => Ok(FarEnd::Zstd),
+                // 255 is ssh's own: nothing was learned.
+                Ok(Ran::Ended(_, end)) if end.status != "exited with 255" => {
+                    Ok(FarEnd::Plain("has no zstd".to_owned()))
+                }
+                Ok(Ran::Ended(..) | Ran::TimedOut(_)) | Err(_) => Err(()),
+            }
+        });
+        asked.await.cloned().unwrap_or_else(|()| FarEnd::Plain("could not be asked for zstd".to_owned()))
+    }
+
+    fn start_packed(
+        &self,
+        command: &Command,
+        stdin: Option<PipeReader>,
+        stdout: Option<PipeWriter>,
+        packing: Packing,
+    ) -> Result<Box<dyn Stage>, Error> {
+        let line = remote_line(command, packing, self.target.privilege);
+        Ok(Box::new(self.stage(command, &line, Connection::Own, stdin, stdout)?))
+    }
+
+    fn start_small(
+        &self,
+        command: &Command,
+        stdin: Option<PipeReader>,
+        stdout: Option<PipeWriter>,
+    ) -> Result<Box<dyn Stage>, Error> {
+        let place = Arc::clone(&self.shared_streams).try_acquire_owned();
+        let Ok(place) = place else { return self.start(command, stdin, stdout) };
+        let process = self.stage(command, &self.remote_line(command), Connection::Shared, stdin, stdout)?;
+        Ok(Box::new(SharedStage { process, _place: place }))
+    }
+}
+
+impl SshRunner {
+    fn stage(
+        &self,
+        command: &Command,
+        line: &str,
+        connection: Connection,
+        stdin: Option<PipeReader>,
+        stdout: Option<PipeWriter>,
+    ) -> Result<Process, Error> {
+        self.invocation_of(line, connection)
             .stage(stdio(stdin), stdio(stdout))
-            .map_err(|error| start_error(&self.name, command, Kind::SshUnreachable, &error))?;
-        Ok(Box::new(process))
+            .map_err(|error| start_error(&self.name, command, Kind::SshUnreachable, &error))
+    }
+}
+
+/// A stream beside others.
+#[derive(Debug)]
+struct SharedStage {
+    process: Process,
+    _place: OwnedSemaphorePermit,
+}
+
+#[async_trait]
+impl Stage for SharedStage {
+    async fn wait(&mut self) -> StageEnd {
+        self.process.wait().await
+    }
+
+    fn terminate(&mut self) {
+        self.process.terminate();
     }
 }
 
@@ -286,6 +414,16 @@ mod tests {
             r#"env LC_ALL=C "PATH=${PATH}:/usr/sbin:/sbin:/usr/local/sbin" zfs holds -H 'tank/a b@x'"#,
         ];
         assert_eq!(arguments, expected);
+    }
+
+    #[test]
+    fn sudo_stands_right_before_the_command() {
+        let directory = tempfile::tempdir().unwrap();
+        let target = SshTarget { privilege: Privilege::Sudo, ..target() };
+        let runner = SshRunner::new(target, &directory.path().join("ssh")).unwrap();
+        let arguments = runner.invocation(&Command::Version, Connection::Own).arguments;
+        let line = format!("{REMOTE_ENVIRONMENT} sudo -n zfs version");
+        assert_eq!(arguments.last().and_then(|line| line.to_str()), Some(line.as_str()));
     }
 
     #[test]

@@ -25,7 +25,7 @@ use zfs_sync_api::{
         transfer::Transfer,
     },
 };
-use zfs_sync_core::ids::TransferId;
+use zfs_sync_core::{flow::SharedLimit, ids::TransferId};
 
 /// What it saw, and what it is to do.
 #[derive(Debug, Default)]
@@ -40,6 +40,8 @@ pub(super) struct Seen {
     /// Every lease it gave out, by transfer.
     pub(super) given: BTreeMap<TransferId, LeasedTransfer>,
     pub(super) progress: Vec<ProgressReport>,
+    /// The limits that it tells with each answer to progress.
+    pub(super) limits: Option<Vec<SharedLimit>>,
     /// Transfers that somebody wants to be cancelled.
     pub(super) cancelled: BTreeSet<TransferId>,
     /// Progress is not answered as it should be: the witness is not there.
@@ -193,9 +195,11 @@ async fn answer(seen: &watch::Sender<Seen>, path: &str, body: &[u8]) -> Answer {
             if seen.lost.contains(&transfer) || seen.given[&transfer].generation != generation {
                 return problem(ErrorCode::LeaseLost);
             }
-            fine(&ProgressAnswer { cancel: seen.cancelled.contains(&transfer) })
+            fine(&ProgressAnswer { cancel: seen.cancelled.contains(&transfer), limits: seen.limits.clone() })
         }
         "result" => take_result(seen, transfer_id(path), parse(body)),
+        // A witness of an earlier version.
+        "certificate" | "ticket" => problem(ErrorCode::NotFound),
         other => panic!("the agent asks for {other}"),
     }
 }
@@ -293,6 +297,10 @@ fn described(lease: &LeasedTransfer) -> Transfer {
         started_at: None,
         updated_at: now,
         finished_at: None,
+        flow: None,
+        transport: None,
+        transport_note: None,
+        stalled: false,
         step: lease.step.clone(),
     }
 }

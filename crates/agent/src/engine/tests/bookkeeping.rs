@@ -10,17 +10,20 @@ async fn holds_are_written_down_before_they_are_placed() {
     world.converge().await;
     world.grow("two", 100_000);
     // The hold itself fails: what was written down must be there all the same.
-    world.source.faults().fail_next(
-        |command| matches!(command, Command::Hold { .. }),
-        "cannot hold snapshot 'tank/a@one': permission denied\n",
-    );
+    // For both ends at once, and for one alone.
+    for _ in 0..2 {
+        world.source.faults().fail_next(
+            |command| matches!(command, Command::Hold { .. } | Command::HoldAll { .. }),
+            "cannot hold snapshot 'tank/a@one': permission denied\n",
+        );
+    }
     let step = world.step().await;
     let (execution, recorder) = world.execute(&step).await;
     assert_eq!(failed(&execution).0, "E_ZFS_PERMISSION");
     let log = recorder.log();
     let noted: Vec<_> = log.notes.iter().map(|note| (note.label.as_str(), note.side)).collect();
-    assert_eq!(noted, [("one", Side::Source)]);
-    assert_eq!(log.notes[0].tag, step.protection().step_hold());
+    assert_eq!(noted, [("one", Side::Source), ("two", Side::Source)]);
+    assert!(log.notes.iter().all(|note| note.tag == step.protection().step_hold()));
 }
 
 #[tokio::test]
@@ -77,10 +80,13 @@ async fn without_bookmarks_the_transfer_goes_on_and_says_so() {
 #[tokio::test]
 async fn what_could_not_be_released_is_released_later() {
     let world = World::new();
-    world
-        .source
-        .faults()
-        .fail_next(|command| matches!(command, Command::Release { .. }), "cannot release: dataset is busy\n");
+    // Unseen, and after looking.
+    for _ in 0..2 {
+        world.source.faults().fail_next(
+            |command| matches!(command, Command::Release { .. } | Command::ReleaseAll { .. }),
+            "cannot release: dataset is busy\n",
+        );
+    }
     let step = world.step().await;
     let (execution, _) = world.execute(&step).await;
     assert_eq!((execution.outcome, execution.settled), (TransferOutcome::Succeeded, Settled::Open));
@@ -155,7 +161,7 @@ async fn a_source_renamed_in_the_middle_is_looked_after_later() {
     let recorder = Recorder::default();
     world.source.faults().fail_next(
         move |command| {
-            let now = matches!(command, Command::Estimate(_));
+            let now = matches!(command, Command::Send(_));
             if now {
                 source.rename_dataset("tank/a", "tank/b").unwrap();
             }
@@ -192,7 +198,7 @@ async fn a_source_renamed_while_its_holds_are_released_is_looked_after_later() {
     let recorder = Recorder::default();
     world.source.faults().fail_next(
         move |command| {
-            let now = matches!(command, Command::Holds { .. });
+            let now = matches!(command, Command::Release { .. } | Command::ReleaseAll { .. });
             if now {
                 source.rename_dataset("tank/a", "tank/b").unwrap();
             }
@@ -226,7 +232,7 @@ async fn of_two_bookmarks_of_the_base_a_replica_takes_its_own() {
     let gone = std::sync::atomic::AtomicBool::new(false);
     world.source.faults().fail_next(
         move |command| {
-            if matches!(command, Command::Estimate(_)) && !gone.swap(true, Ordering::Relaxed) {
+            if matches!(command, Command::Send(_)) && !gone.swap(true, Ordering::Relaxed) {
                 for other in &others {
                     source.destroy_bookmark(&format!("tank/a#{other}")).unwrap();
                 }

@@ -17,7 +17,7 @@ use super::*;
 
 /// When this process dies, as seen from one command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Moment {
+pub(super) enum Moment {
     /// The command was not started yet.
     Before,
     /// Its host has done it; nobody here has heard.
@@ -26,15 +26,15 @@ enum Moment {
 
 /// Counts commands on both hosts; at one of them this process is to die.
 #[derive(Debug)]
-struct Fate {
-    count: AtomicUsize,
+pub(super) struct Fate {
+    pub(super) count: AtomicUsize,
     last: usize,
     moment: Moment,
-    reached: Notify,
+    pub(super) reached: Notify,
 }
 
 impl Fate {
-    fn new(last: usize, moment: Moment) -> Arc<Self> {
+    pub(super) fn new(last: usize, moment: Moment) -> Arc<Self> {
         Arc::new(Self { count: AtomicUsize::new(0), last, moment, reached: Notify::new() })
     }
 
@@ -50,9 +50,9 @@ impl Fate {
 }
 
 #[derive(Debug)]
-struct Mortal {
-    runner: Arc<MemoryRunner>,
-    fate: Arc<Fate>,
+pub(super) struct Mortal {
+    pub(super) runner: Arc<MemoryRunner>,
+    pub(super) fate: Arc<Fate>,
 }
 
 #[async_trait]

@@ -148,3 +148,38 @@ async fn who_wants_to_stop_need_not_wait_for_a_renewal() {
     assert_eq!(execution.outcome, TransferOutcome::Cancelled);
     assert_eq!(world.target_labels().await, ["one", "two", "three"]);
 }
+
+#[tokio::test]
+async fn without_a_lease_a_target_keeps_its_name() {
+    let mut world = World::new();
+    world.converge().await;
+    world.target.snapshot("backup/a@mine").unwrap();
+    world.grow("two", 100_000);
+    world.policy = OnDivergence::KeepBoth;
+    let step = world.step().await;
+    assert!(matches!(step.action, Action::SetAside { .. }), "{step:?}");
+    let fence = Fence::new(Arc::new(ManualBootClock::default()), Duration::from_millis(20));
+    let execution = execute_fenced(&world, &step, &fence).await;
+    assert_eq!(failed(&execution).0, "E_WITNESS_UNREACHABLE");
+    assert!(world.target_dataset().await.is_some(), "it was renamed");
+    world.succeed(&step).await;
+}
+
+#[tokio::test]
+async fn without_a_lease_what_an_interrupted_receive_has_brought_stays() {
+    let world = World::new();
+    world.converge().await;
+    world.grow("two", 400_000);
+    world.source.faults().cut_stream_after(150_000);
+    let cut = world.step().await;
+    world.execute(&cut).await;
+    world.source.release(&cut.protection().step_hold(), "tank/a@two").unwrap();
+    world.source.destroy_snapshot("tank/a@two").unwrap();
+    world.grow("three", 1000);
+    let step = world.step().await;
+    let fence = Fence::new(Arc::new(ManualBootClock::default()), Duration::from_millis(20));
+    let execution = execute_fenced(&world, &step, &fence).await;
+    assert_eq!(failed(&execution).0, "E_WITNESS_UNREACHABLE");
+    assert!(world.target_dataset().await.unwrap().properties.partial.is_some(), "it was discarded");
+    world.succeed(&step).await;
+}

@@ -152,11 +152,30 @@ async fn view(world: &World) -> super::super::view::View {
 #[tokio::test]
 async fn a_full_pool_is_a_failure_with_its_words() {
     let (world, step) = behind().await;
+    let held = world.source_holds().await;
     world.target.set_capacity("backup", 400_000).unwrap();
     let (execution, _) = world.execute(&step).await;
     let (code, detail, retryable) = failed(&execution);
     assert_eq!((code, retryable), ("E_RECV_NO_SPACE", true));
+    assert!(detail.contains("are missing") && detail.contains("nas2"), "{detail}");
+    assert_eq!(execution.bytes, 0, "a stream that has no room is not begun");
+    assert!(world.target_dataset().await.unwrap().properties.partial.is_none());
+    assert_eq!(world.source_holds().await, held, "and leaves nothing behind");
+}
+
+#[tokio::test]
+async fn a_pool_that_gets_full_on_the_way_keeps_what_it_has_and_goes_on_when_there_is_room() {
+    let (world, step) = behind().await;
+    world.target.set_capacity("backup", 400_000).unwrap();
+    // Without an estimate nothing can be said before.
+    world.source.faults().fail_next(|command| matches!(command, Command::Estimate(_)), "cannot estimate\n");
+    let (execution, _) = world.execute(&step).await;
+    let (code, detail, retryable) = failed(&execution);
+    assert_eq!((code, retryable), ("E_RECV_NO_SPACE", true));
     assert!(detail.contains("out of space") && detail.contains("nas2"), "{detail}");
+    world.target.set_capacity("backup", 1 << 30).unwrap();
+    let (execution, _) = world.execute(&world.step().await).await;
+    assert_eq!(execution.outcome, TransferOutcome::Succeeded);
 }
 
 #[tokio::test]

@@ -93,8 +93,8 @@ async fn a_hold_is_found_when_another_dataset_takes_the_name_between_two_looks()
         },
         target: &*world.source.runner(),
         receive: &ReceiveCommand::further("tank/copy".parse().unwrap()),
-        rate_limit: None,
-        stall_timeout: None,
+        flow: &zfs_sync_zfs::pipeline::Flow::default(),
+        small: false,
     };
     transfer(work, &ProgressCounter::new(), &CancellationToken::new()).await.unwrap();
     let (host, done) = (world.source.clone(), AtomicBool::new(false));

@@ -53,6 +53,72 @@ async fn a_volume_and_its_missing_parents_are_made() {
 }
 
 #[tokio::test]
+async fn a_block_that_can_not_be_read_is_told_apart_and_not_tried_for_ever() {
+    let world = World::new();
+    world.source.faults().unreadable_after(200_000);
+    let (execution, _) = world.execute(&world.step().await).await;
+    let (code, detail, retryable) = failed(&execution);
+    assert_eq!((code, retryable), ("E_SOURCE_UNREADABLE", false), "{detail}");
+    assert!(detail.contains("Input/output error"), "{detail}");
+    // What had arrived is kept, and continued once the block can be read again.
+    let (execution, _) = world.execute(&world.step().await).await;
+    assert_eq!(execution.outcome, TransferOutcome::Succeeded);
+    assert!(execution.resumed_from.is_some_and(|bytes| bytes > 0), "{execution:?}");
+    world.assert_in_sync().await;
+}
+
+#[tokio::test]
+async fn a_receive_that_somebody_else_runs_just_now_is_busy_and_left_alone() {
+    let world = World::new();
+    world.grow("two", 3_000_000);
+    let step = world.step().await;
+    assert_eq!(world.execute(&step).await.0.outcome, TransferOutcome::Succeeded);
+    let step = world.step().await;
+    // Slow until the second attempt has ended, whatever this machine is busy with besides.
+    world.source.faults().slow(Some(300_000));
+    let first = world.execute(&step);
+    let second = async {
+        while world.target_dataset().await.is_none_or(|target| target.properties.partial.is_none()) {
+            tokio::task::yield_now().await;
+        }
+        let ended = world.execute(&world.step().await).await;
+        world.source.faults().slow(None);
+        ended
+    };
+    let ((first, _), (second, _)) = tokio::join!(first, second);
+    let (code, detail, retryable) = failed(&second);
+    assert_eq!((code, retryable), ("E_RECV_BUSY", true), "{detail}");
+    assert!(detail.contains("another receive into backup/a is under way"), "{detail}");
+    assert_eq!(first.outcome, TransferOutcome::Succeeded);
+    world.assert_in_sync().await;
+    world.assert_tidy().await;
+}
+
+#[tokio::test]
+async fn a_snapshot_made_on_the_target_during_a_receive_asks_for_a_new_plan() {
+    let world = World::new();
+    world.converge().await;
+    world.grow("two", 3_000_000);
+    let step = world.step().await;
+    world.source.faults().slow(Some(300_000));
+    let execution = world.execute(&step);
+    let snapshotter = async {
+        while world.target_dataset().await.is_none_or(|target| target.properties.partial.is_none()) {
+            tokio::task::yield_now().await;
+        }
+        world.target.snapshot("backup/a@mine").unwrap();
+        world.source.faults().slow(None);
+    };
+    let ((execution, _), ()) = tokio::join!(execution, snapshotter);
+    // Whatever words ZFS has for it, it is not a feature that is missing.
+    let detail = stale(&execution);
+    assert!(detail.contains("has @mine by now"), "{detail}");
+    let target = world.target_dataset().await.unwrap();
+    assert_eq!(target.newest().unwrap().label.as_str(), "mine");
+    assert!(target.properties.partial.is_some(), "what has arrived is kept");
+}
+
+#[tokio::test]
 async fn a_cut_stream_is_resumed_where_it_broke() {
     let world = World::new();
     world.source.faults().cut_stream_after(200_000);
@@ -230,7 +296,7 @@ async fn a_target_that_goes_away_before_the_stream_is_planned_anew() {
     // Everything was looked at, and nothing was sent yet.
     world.source.faults().fail_next(
         move |command| {
-            if matches!(command, Command::Estimate(_)) {
+            if matches!(command, Command::Send(_)) {
                 target.rename_dataset("backup/a", "backup/b").unwrap();
             }
             false

@@ -129,7 +129,7 @@ impl Witness {
                 Answer::Report(self.apply_report(system, report, *looked_at, now))
             }
             Request::Lease { max } => return self.lease(system, *max, now),
-            Request::Progress { transfer, generation } => {
+            Request::Progress { transfer, generation, .. } => {
                 Answer::Progress { lost: !self.renew(*transfer, *generation, now) }
             }
             Request::Result { transfer, result } => {

@@ -11,8 +11,8 @@ use zfs_sync_core::{
     ids::{SystemId, TransferId},
     name::DatasetName,
     plan::{
-        self, Action, Decision, Input, Plan, Proposal, Reason, ReplicaKey, ReplicaReport, ReplicaState,
-        Report, Running, Step, SystemView,
+        self, Action, Copies, Input, Place, Plan, Proposal, Reason, ReplicaKey, ReplicaReport, Report,
+        Running, Standing, Step, SystemView,
     },
     time::Timestamp,
 };
@@ -195,36 +195,60 @@ impl Witness {
         })
     }
 
-    /// True when some group is about to destroy this copy.
-    pub(super) fn is_doomed(&self, system: SystemId, guid: Guid) -> bool {
-        let mut decided = self.groups.iter().flat_map(|kept| &kept.decisions);
-        decided.any(|decision| decision.gives_up(system, guid))
-            || self.unfinished().any(|transfer| transfer.destroys(system, guid))
+    /// What in the whole fleet has what this group's policy might destroy.
+    fn holders(&self, index: usize, now: Timestamp) -> BTreeMap<Guid, Copies> {
+        let group = &self.groups[index].group;
+        if !group.allow_destroy {
+            return BTreeMap::new();
+        }
+        let targets = group.targets().into_iter().filter_map(|target| self.systems.get(&target));
+        let datasets = targets.flat_map(|known| known.inventory.datasets.values());
+        let snapshots = datasets.flat_map(|dataset| &dataset.snapshots);
+        self.copies(&snapshots.map(|snapshot| snapshot.guid).collect(), now)
     }
 
-    /// Who in the whole fleet has what this group's policy might destroy.
-    fn holders(&self, index: usize, now: Timestamp) -> BTreeMap<Guid, BTreeSet<SystemId>> {
-        let group = &self.groups[index].group;
-        let mut holders: BTreeMap<Guid, BTreeSet<SystemId>> = BTreeMap::new();
-        if !group.allow_destroy {
-            return holders;
-        }
-        for target in group.targets() {
-            let Some(known) = self.systems.get(&target) else { continue };
-            let snapshots = known.inventory.datasets.values().flat_map(|dataset| &dataset.snapshots);
-            holders.extend(snapshots.map(|snapshot| (snapshot.guid, BTreeSet::new())));
-        }
-        for (id, known) in self.systems.iter().filter(|(_, known)| known.is_fresh(now)) {
-            for snapshot in known.inventory.datasets.values().flat_map(|dataset| &dataset.snapshots) {
-                if self.is_doomed(*id, snapshot.guid) {
-                    continue;
-                }
-                if let Some(systems) = holders.get_mut(&snapshot.guid) {
-                    systems.insert(*id);
+    /// The copies of these snapshots, as the server looks for them.
+    pub(super) fn copies(&self, asked: &BTreeSet<Guid>, now: Timestamp) -> BTreeMap<Guid, Copies> {
+        let doomed = self.doomed();
+        let mut copies: BTreeMap<Guid, Copies> = BTreeMap::new();
+        for (id, known) in &self.systems {
+            for dataset in known.inventory.datasets.values() {
+                let mut is_kept = None;
+                for snapshot in dataset.snapshots.iter().filter(|snapshot| asked.contains(&snapshot.guid)) {
+                    let of_snapshot = copies.entry(snapshot.guid).or_default();
+                    of_snapshot.report(*id);
+                    let kept = || self.groups.iter().any(|kept| kept.group.keeps(*id, &dataset.name));
+                    if !*is_kept.get_or_insert_with(kept) {
+                        continue;
+                    }
+                    let standing = if doomed.contains(&(*id, snapshot.guid)) {
+                        Standing::Doomed
+                    } else if known.is_fresh(now) {
+                        Standing::Stays
+                    } else {
+                        Standing::Unheard
+                    };
+                    of_snapshot.keep(Place { system: *id, dataset: dataset.properties.guid }, standing);
                 }
             }
         }
-        holders
+        copies
+    }
+
+    /// Copies that some group is about to destroy, or has destroyed since their system reported.
+    fn doomed(&self) -> BTreeSet<(SystemId, Guid)> {
+        let decided = self.groups.iter().flat_map(|kept| &kept.decisions);
+        let decided = decided.flat_map(|decision| &decision.may_destroy);
+        let mut doomed: BTreeSet<(SystemId, Guid)> =
+            decided.flat_map(|(target, guids)| guids.iter().map(|guid| (*target, *guid))).collect();
+        for transfer in self.transfers.iter().filter(|transfer| !transfer.step.action.destroys().is_empty()) {
+            let target = transfer.step.target_system;
+            let reported = self.systems.get(&target).and_then(|known| known.as_of);
+            if !transfer.state.is_finished() || transfer.generation > 0 && transfer.finished_at >= reported {
+                doomed.extend(transfer.step.action.destroys().iter().map(|lost| (target, lost.guid)));
+            }
+        }
+        doomed
     }
 
     fn plan(&self, index: usize, now: Timestamp) -> Result<Planned, Refused> {
@@ -272,24 +296,13 @@ impl Witness {
     }
 
     fn settle_decisions(&mut self, index: usize, report: &Report) -> bool {
-        let fulfilled = |decision: &Decision| {
-            !decision.targets.is_empty()
-                && decision.targets.iter().all(|target| {
-                    let row = report.replicas.iter().find(|row| {
-                        (row.home, &row.dataset, row.target_system, row.source_system)
-                            == (decision.home, &decision.dataset, *target, decision.winner)
-                    });
-                    row.is_some_and(|row| {
-                        row.state == ReplicaState::InSync
-                            && row.step.is_none()
-                            && row.reason == Some(Reason::NoNewSnapshot)
-                    })
-                })
-        };
-        let decisions = &mut self.groups[index].decisions;
-        let before = decisions.len();
-        decisions.retain(|decision| !fulfilled(decision));
-        decisions.len() != before
+        let kept = &mut self.groups[index];
+        let before = kept.decisions.clone();
+        for decision in &mut kept.decisions {
+            decision.take_out_arrived(&kept.group, &report.replicas);
+        }
+        kept.decisions.retain(|decision| !decision.targets.is_empty());
+        kept.decisions != before
     }
 
     /// What a strategy would come to for one replica.

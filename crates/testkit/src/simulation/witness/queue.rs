@@ -4,19 +4,16 @@ use std::collections::BTreeMap;
 
 use zfs_sync_api::v1::agent::{LeasedTransfer, Peer, TransferOutcome, TransferResult};
 use zfs_sync_core::{
-    group::Strategy,
-    guid::Guid,
+    flow::FlowSettings,
     ids::{SystemId, TransferId},
     name::DatasetName,
-    plan::{Action, Decision, MakeRoom, Step},
+    plan::{Step, first_lost, still_wanted},
+    retry,
     time::Timestamp,
 };
 
 use super::{Known, LEASE, Witness};
 use crate::simulation::wire::Answer;
-
-/// As the server waits.
-const WAITS_SECONDS: [i64; 8] = [2, 10, 30, 60, 120, 300, 600, 900];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::simulation) enum State {
@@ -60,13 +57,6 @@ pub(in crate::simulation) struct Transfer {
 
 fn later(now: Timestamp, milliseconds: i64) -> Timestamp {
     Timestamp::from_millisecond(now.as_millisecond() + milliseconds).expect("a history is short")
-}
-
-impl Transfer {
-    /// True when its step is to destroy this copy.
-    pub(super) fn destroys(&self, system: SystemId, guid: Guid) -> bool {
-        self.step.target_system == system && self.step.action.destroys().iter().any(|lost| lost.guid == guid)
-    }
 }
 
 impl Witness {
@@ -181,9 +171,10 @@ impl Witness {
                 let hostname = name(other);
                 (!alone).then(|| Peer {
                     hostname: hostname.clone(),
-                    ssh_hostname: hostname,
+                    ssh_hostname: Some(hostname),
                     ssh_user: None,
                     ssh_port: 22,
+                    tls: None,
                 })
             });
             let Some(transfer) = self.transfer_mut(id) else { continue };
@@ -200,6 +191,8 @@ impl Witness {
                     push: transfer.executor == transfer.step.source_system,
                     step: transfer.step.clone(),
                     peer,
+                    flow: FlowSettings::default(),
+                    ticket: None,
                 });
             } else {
                 (transfer.state, transfer.finished_at) = (State::Stale, Some(now));
@@ -211,58 +204,13 @@ impl Witness {
         (!leased.is_empty() || report_now).then_some(Answer::Lease { leased, report_now })
     }
 
-    /// What makes room or destroys needs somebody's word for as long as it has not started. Groups do not change here.
+    /// As the server asks when it leases a step: by the same rules, from what this model knows.
     fn is_still_wanted(&self, transfer: &Transfer, now: Timestamp) -> bool {
         let Some(kept) = self.groups.get(transfer.group) else { return false };
-        let (group, step) = (&kept.group, &transfer.step);
-        let meant = |decision: &&Decision| {
-            decision.targets.contains(&step.target_system)
-                && group.target_name(decision.home, &decision.dataset, step.target_system).as_ref()
-                    == Ok(&step.target)
-        };
-        let decision = kept.decisions.iter().find(meant);
-        let listed = decision.is_some_and(|decision| {
-            step.action.destroys().iter().all(|lost| decision.gives_up(step.target_system, lost.guid))
-        });
-        let policy = group.on_divergence.strategy();
-        match &step.action {
-            Action::Send(_) => true,
-            Action::FollowRename { .. } => group.follow_renames,
-            Action::SetAside { .. } => {
-                decision.is_some_and(|decision| decision.how != MakeRoom::RollBackOnly) || policy.is_some()
-            }
-            Action::RollBack { .. } => {
-                listed
-                    || group.allow_destroy
-                        && policy.is_some_and(Strategy::is_destructive)
-                        && self.is_kept(step, now)
-            }
-            Action::DestroySnapshots { .. } => {
-                listed || group.allow_destroy && group.mirror_deletes.is_some() && self.is_kept(step, now)
-            }
-        }
-    }
-
-    /// True when a system before this one keeps each snapshot that the step destroys, as the planner wants it.
-    fn is_kept(&self, step: &Step, now: Timestamp) -> bool {
-        let holds = |known: &Known, guid: Guid| {
-            known.inventory.datasets.values().any(|dataset| dataset.snapshot(guid).is_some())
-        };
-        step.action.destroys().iter().all(|lost| {
-            self.systems.range(..step.target_system).any(|(id, known)| {
-                known.is_fresh(now)
-                    && holds(known, lost.guid)
-                    && !self.is_doomed(*id, lost.guid)
-                    && !self.is_unconfirmed(*id, known, lost.guid)
-            })
-        })
-    }
-
-    /// True when a transfer that was to destroy the copy has ended and its system has not reported since.
-    fn is_unconfirmed(&self, system: SystemId, known: &Known, guid: Guid) -> bool {
-        let since = |transfer: &Transfer| transfer.generation > 0 && transfer.finished_at >= known.as_of;
-        let ended = |transfer: &&Transfer| transfer.state.is_finished() && transfer.destroys(system, guid);
-        self.transfers.iter().filter(ended).any(since)
+        let step = &transfer.step;
+        let Ok(word) = still_wanted(Some(&kept.group), &kept.decisions, step) else { return false };
+        let asked = step.action.destroys().iter().map(|lost| lost.guid).collect();
+        !word.needs_another_copy(&step.action) || first_lost(step, &self.copies(&asked, now)).is_none()
     }
 
     pub(super) fn renew(&mut self, id: TransferId, generation: u64, now: Timestamp) -> bool {
@@ -294,17 +242,10 @@ impl Witness {
                     ["E_TRANSFER_INTERRUPTED", "E_TRANSFER_STALLED", "E_SSH_UNREACHABLE", "E_STREAM_CORRUPT"];
                 let progress = result.bytes > 0 && broke.contains(&code.as_str());
                 let attempts = if progress { 1 } else { transfer.attempts };
-                let wait =
-                    WAITS_SECONDS.get(usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX));
                 let error = Some((code.clone(), detail.clone()));
-                match wait.filter(|_| *retryable) {
-                    Some(seconds) => {
-                        #[expect(
-                            clippy::cast_possible_truncation,
-                            clippy::cast_precision_loss,
-                            reason = "minutes"
-                        )]
-                        let wait = (*seconds as f64 * 1000.0 * (1.0 + 0.2 * jitter)) as i64;
+                match retry::wait(attempts, jitter).filter(|_| *retryable) {
+                    Some(wait) => {
+                        let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
                         (State::Queued, error, Some((later(now, wait), progress)))
                     }
                     None => (State::Failed, error, None),

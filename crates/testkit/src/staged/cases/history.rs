@@ -23,7 +23,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "f01-back",
         covers: &["F01"],
-        title: "the same, and what was written is given up",
+        title: "the copy was written to since its newest snapshot, and that is given up",
         stage: "
             nas2# zfs set readonly=off tank/copy/f01-back
             nas2# write tank/copy/f01-back
@@ -57,7 +57,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "f02-back",
         covers: &["F02"],
-        title: "the same, and the copy's own snapshots are given up",
+        title: "the copy has newer snapshots of its own, and they are given up",
         stage: "
             nas2# zfs set readonly=off tank/copy/f02-back
             nas2# write tank/copy/f02-back
@@ -76,7 +76,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "f02-held",
         covers: &["F02"],
-        title: "the same, and somebody holds what would have to be destroyed",
+        title: "the copy has a newer snapshot of its own, and somebody holds it",
         stage: "
             nas2# zfs set readonly=off tank/copy/f02-held
             nas2# write tank/copy/f02-held
@@ -117,7 +117,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "f03-back",
         covers: &["F03"],
-        title: "the same, and the copy goes back as well",
+        title: "the source was rolled back, and the copy goes back as well",
         before: Some(
             "
             nas1# zfs create tank/f03-back

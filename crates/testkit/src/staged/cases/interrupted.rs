@@ -76,6 +76,48 @@ pub(super) const CASES: &[Case] = &[
         ..Case::PLAIN
     },
     Case {
+        name: "f24-twin",
+        covers: &["F20", "F24"],
+        title: "the token's snapshot is in the source as well, by its GUID, but the token names another dataset",
+        before: Some(
+            "
+            nas1# zfs create tank/f24-first
+            nas1# write tank/f24-first
+            nas1# zfs snapshot tank/f24-first@one
+            nas1# zfs send -L -c -e tank/f24-first@one | ssh nas2 zfs receive -s -u -o readonly=on tank/f24-between
+            nas2# zfs send -L -c -e tank/f24-between@one | ssh nas1 zfs receive -u tank/f24-twin
+            nas2# zfs destroy -r tank/f24-between
+            nas1# ! zfs send -L -c -e tank/f24-first@one | head -c 400000 | ssh nas2 zfs receive -s -u -o readonly=on tank/copy/f24-twin",
+        ),
+        seeded: false,
+        verdicts: &[(
+            "tank/copy/f24-twin",
+            "never_seeded R_MANUAL_MODE: discard, send @one (W_PARTIAL_DISCARDED)",
+        )],
+        ends: &[("tank/copy/f24-twin", IN_SYNC)],
+        ..Case::PLAIN
+    },
+    Case {
+        name: "f20-renamed",
+        covers: &["F09", "F20"],
+        title: "the source is renamed after its stream was cut off: the token names a dataset that is not there any more",
+        before: Some(
+            "
+            nas1# zfs create tank/f20-before
+            nas1# write tank/f20-before
+            nas1# zfs snapshot tank/f20-before@one
+            nas1# ! zfs send -L -c -e tank/f20-before@one | head -c 400000 | ssh nas2 zfs receive -s -u -o readonly=on tank/copy/f20-renamed
+            nas1# zfs rename tank/f20-before tank/f20-renamed",
+        ),
+        seeded: false,
+        verdicts: &[(
+            "tank/copy/f20-renamed",
+            "never_seeded R_MANUAL_MODE: discard, send @one (W_PARTIAL_DISCARDED)",
+        )],
+        ends: &[("tank/copy/f20-renamed", IN_SYNC)],
+        ..Case::PLAIN
+    },
+    Case {
         name: "f24-raw",
         covers: &["F24"],
         title: "somebody began to send an encrypted dataset in the clear: that is not continued",

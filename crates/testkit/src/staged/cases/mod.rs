@@ -9,6 +9,9 @@ mod lineage;
 mod names;
 mod retention;
 
+/// What is said of replicas, by target dataset.
+pub(super) type Verdicts = &'static [(&'static str, &'static str)];
+
 /// One case. Texts of verdicts are those of one line: state, reason, step and warnings.
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
@@ -94,13 +97,19 @@ const KEEP_BOTH: Decision = Decision::Apply(Strategy::KeepBoth);
 /// What is said of a replica with which all is well.
 const IN_SYNC: &str = "in_sync R_NO_NEW_SNAPSHOT";
 
+const TABLES: [&[Case]; 6] =
+    [history::CASES, lineage::CASES, clones::CASES, names::CASES, interrupted::CASES, retention::CASES];
+
+/// How many there are.
+pub fn count() -> usize {
+    TABLES.iter().map(|table| table.len()).sum()
+}
+
 /// All cases in the order of their numbers; where the environment variable `ZFS_SYNC_STAGED` names some, separated by commas, only those.
 pub fn chosen() -> Vec<Case> {
     let names = std::env::var("ZFS_SYNC_STAGED").unwrap_or_default();
     let wanted: Vec<&str> = names.split(',').filter(|name| !name.is_empty()).collect();
-    let tables =
-        [history::CASES, lineage::CASES, clones::CASES, names::CASES, interrupted::CASES, retention::CASES];
-    let mut cases = tables.concat();
+    let mut cases = TABLES.concat();
     cases.retain(|case| wanted.is_empty() || wanted.contains(&case.name));
     cases.sort_by_key(|case| case.covers);
     cases

@@ -74,7 +74,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "f42-broken",
         covers: &["F42"],
-        title: "the same, and the bookmarks were destroyed too",
+        title: "retention on the source went round while nothing was received, and the bookmarks were destroyed too",
         stage: "
             nas1# write tank/f42-broken
             nas1# zfs snapshot tank/f42-broken@two

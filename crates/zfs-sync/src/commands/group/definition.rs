@@ -51,7 +51,9 @@ pub(super) fn request(arguments: &CreateGroup) -> Create {
         allow_destroy: definition.allow_destroy,
         mirror_deletes: definition.mirror_deletes.and_then(Switch::value),
         follow_renames: definition.follow_renames,
-        profile: definition.profile.unwrap_or_default(),
+        profile: definition.profile,
+        limit: definition.limit.clone().and_then(Switch::value),
+        compression: definition.compress.unwrap_or_default(),
         enabled: Some(!paused),
         ..Create::default()
     }
@@ -112,6 +114,8 @@ pub(super) fn change(arguments: &EditGroup, group: &Group) -> UpdateGroup {
         mirror_deletes: definition.mirror_deletes.map(Switch::value),
         follow_renames: either(definition.follow_renames, arguments.no_follow_renames),
         profile: definition.profile,
+        limit: definition.limit.clone().map(Switch::value),
+        compression: definition.compress,
         name: arguments.name.clone(),
         systems: said(&arguments.systems),
         source_of_truth: definition.source_of_truth.clone(),

@@ -52,16 +52,21 @@ impl Endpoint {
 
     /// An id that follows from the host's name and from what it is here, since one host may be both.
     pub(super) fn system_id(&self, role: &str) -> SystemId {
-        let name = match &self.host {
-            Some(host) => host.to_string(),
-            None => zfs_sync_agent::identity::local_hostname()
-                .map_or_else(|| "localhost".to_owned(), |host| host.to_string()),
-        };
-        let digest = Sha256::digest(format!("zfs-sync replicate {role} {name}"));
-        let mut bytes = [0_u8; 16];
-        bytes.copy_from_slice(&digest[..16]);
-        SystemId::from_uuid(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+        system_id(self.host.as_ref(), role)
     }
+}
+
+/// As [`Endpoint::system_id`]; `None` is this host.
+pub(super) fn system_id(host: Option<&HostName>, role: &str) -> SystemId {
+    let name = match host {
+        Some(host) => host.to_string(),
+        None => zfs_sync_agent::identity::local_hostname()
+            .map_or_else(|| "localhost".to_owned(), |host| host.to_string()),
+    };
+    let digest = Sha256::digest(format!("zfs-sync replicate {role} {name}"));
+    let mut bytes = [0_u8; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    SystemId::from_uuid(uuid::Builder::from_custom_bytes(bytes).into_uuid())
 }
 
 fn split_host(text: &str) -> Option<(&str, &str)> {

@@ -1,19 +1,23 @@
 //! One of the two hosts: how it is reached, and what it has.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, iter::successors, sync::Arc};
 
+use futures::future::try_join_all;
 use jiff::Timestamp;
 use zfs_sync_api::codes::ErrorCode;
 use zfs_sync_core::{inventory::Inventory, name::DatasetName};
 use zfs_sync_zfs::{
     command::Scope,
-    error::{Error, Kind},
+    error::Kind,
     features::Features,
-    inventory,
-    runner::{LocalRunner, Runner, SshRunner, SshTarget},
+    inventory::{self, DatasetRow},
+    runner::{LocalRunner, Privilege, Runner, SharedReads, SshRunner, SshTarget},
 };
 
-use super::endpoint::Endpoint;
+use super::{
+    super::reach::{self, failed},
+    endpoint::Endpoint,
+};
 use crate::failure::Failure;
 
 #[derive(Debug)]
@@ -28,15 +32,17 @@ impl Host {
         endpoint: &Endpoint,
         port: Option<u16>,
         options: &[String],
+        privilege: Privilege,
     ) -> Result<Self, Failure> {
         let runner: Arc<dyn Runner> = match &endpoint.host {
-            None => Arc::new(LocalRunner::new()),
+            None => Arc::new(LocalRunner::new().through(privilege)),
             Some(host) => {
                 let mut target = SshTarget::new(host.clone(), endpoint.user.clone())
                     .map_err(|error| Failure::new(ErrorCode::ValueInvalid, error.to_string()).unchanged())?;
                 target.port = port;
                 target.options = options.to_vec();
-                let runner = SshRunner::new(target, &control_dir()).map_err(|error| {
+                target.privilege = privilege;
+                let runner = SshRunner::new(target, &reach::control_dir()).map_err(|error| {
                     Failure::new(ErrorCode::Internal, "no folder for ssh's connections can be made")
                         .cause(&error)
                         .unchanged()
@@ -49,6 +55,8 @@ impl Host {
 
     pub(super) async fn with(runner: Arc<dyn Runner>) -> Result<Self, Failure> {
         let features = Features::probe(&*runner).await.map_err(|error| failed(&error))?;
+        // Many datasets at a time read both hosts again and again.
+        let runner = Arc::new(SharedReads::new(runner));
         Ok(Self { runner, features })
     }
 
@@ -58,6 +66,15 @@ impl Host {
 
     pub(super) const fn features(&self) -> &Features {
         &self.features
+    }
+
+    /// None where there is nothing.
+    async fn rows(&self, scope: &Scope) -> Result<Vec<DatasetRow>, Failure> {
+        match inventory::list_datasets(self.runner(), scope, &self.features).await {
+            Ok(rows) => Ok(rows),
+            Err(error) if error.kind == Kind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(failed(&error)),
+        }
     }
 
     /// The datasets to send, with their histories.
@@ -75,21 +92,22 @@ impl Host {
         Ok(Inventory { datasets, ..Inventory::empty(now) })
     }
 
-    /// All datasets of the target's pool, with histories only from the target downwards: the others are looked at for their names alone.
+    /// The target and what lies below it, with histories, and what lies above it. With `beside`, all datasets of its pool: where something is to
+    /// be renamed the name must be free.
     pub(super) async fn read_target(
         &self,
         dataset: &DatasetName,
+        beside: bool,
         now: Timestamp,
     ) -> Result<Inventory, Failure> {
-        let pool: DatasetName = dataset.pool().parse().map_err(|error| {
-            Failure::new(ErrorCode::NameInvalid, format!("{}: {error}", dataset.pool())).unchanged()
-        })?;
-        let rows = inventory::list_datasets(self.runner(), &Scope::Tree(pool), &self.features).await;
-        let rows = match rows {
-            Ok(rows) => rows,
-            Err(error) if error.kind == Kind::NotFound => Vec::new(),
-            Err(error) => return Err(failed(&error)),
+        let above: Vec<DatasetName> = successors(dataset.parent(), DatasetName::parent).collect();
+        let scopes = match above.last() {
+            Some(pool) if beside => vec![Scope::Tree(pool.clone())],
+            _ => {
+                [Scope::Tree(dataset.clone())].into_iter().chain(above.into_iter().map(Scope::Only)).collect()
+            }
         };
+        let rows = try_join_all(scopes.iter().map(|scope| self.rows(scope))).await?.concat();
         let history = if rows.iter().any(|row| row.name == *dataset) {
             match inventory::read_history(self.runner(), &Scope::Tree(dataset.clone()), &self.features).await
             {
@@ -103,18 +121,4 @@ impl Host {
         let datasets = datasets.into_iter().map(|found| (found.name.clone(), found)).collect();
         Ok(Inventory { datasets, ..Inventory::empty(now) })
     }
-}
-
-/// Sockets of shared ssh connections; short, because a socket's path must be.
-fn control_dir() -> PathBuf {
-    let user = rustix::process::geteuid().as_raw();
-    std::env::temp_dir().join(format!("zfs-sync-{user}"))
-}
-
-fn failed(error: &Error) -> Failure {
-    let said = error.stderr.trim().to_owned();
-    let failure =
-        Failure::from_code(error.code(), format!("`{}` on {} {}", error.command, error.host, error.status))
-            .unchanged();
-    if said.is_empty() { failure } else { failure.context("said", said) }
 }

@@ -50,7 +50,7 @@ impl Pair {
             return (job.preview().await.unwrap(), 0);
         }
         let report = job.work().await.unwrap();
-        let bytes = job.done.values().map(|done| done.bytes).sum();
+        let bytes = job.done().values().map(|done| done.bytes).sum();
         (job.show(&report).unwrap(), bytes)
     }
 
@@ -153,7 +153,7 @@ async fn a_target_that_went_its_own_way_is_left_alone_or_set_aside() {
     };
     assert!(same("backup/copy/vol", "three"), "the replica follows again");
     let host = Host::with(pair.target.runner()).await.unwrap();
-    let after = host.read_target(&"backup".parse().unwrap(), SystemClock.now()).await.unwrap();
+    let after = host.read_target(&"backup".parse().unwrap(), true, SystemClock.now()).await.unwrap();
     let aside =
         after.datasets.keys().find(|name| name.as_str().starts_with("backup/copy/vol.aside-")).unwrap();
     assert_eq!(pair.target.content(&format!("{aside}@by-hand")).unwrap(), by_hand);

@@ -6,7 +6,9 @@ use super::*;
 use crate::{
     features::Features,
     inventory,
-    pipeline::{Finished, PipelineError, ProgressCounter, StageName, Transfer, transfer as pipe_through},
+    pipeline::{
+        Finished, Flow, PipelineError, ProgressCounter, StageName, Transfer, transfer as pipe_through,
+    },
     watch::watch_events,
 };
 
@@ -24,8 +26,8 @@ async fn piped(
         send: &send,
         target: to.as_ref(),
         receive: &receive,
-        rate_limit: None,
-        stall_timeout: None,
+        flow: &Flow::default(),
+        small: false,
     };
     pipe_through(request, progress, cancel).await
 }

@@ -1,23 +1,40 @@
 //! Is a step that was queued a while ago still what its group asks for?
 
-use zfs_sync_core::{
+use super::{
+    planner::Decision,
+    step::{Action, Step},
+};
+use crate::{
     group::{GroupMode, Profile, Strategy, SyncGroup},
     ids::SystemId,
     name::DatasetName,
-    plan::{Action, Decision, Step},
 };
 
 /// Whose word a step stands on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Word {
+pub enum Word {
     /// A person's, who has seen what it destroys and discards.
     Person,
     /// The group's policy alone, or it needs nobody's word.
     Policy,
 }
 
+impl Word {
+    /// True when nobody but a system that keeps another copy makes it harmless that the step destroys one.
+    ///
+    /// A person may give up the last copy of what stands in a target's way, having seen it listed. Never of what was merely deleted at the
+    /// source: approving that more is carried over than a brake lets pass is no word about last copies.
+    pub const fn needs_another_copy(self, action: &Action) -> bool {
+        match action {
+            Action::DestroySnapshots { .. } => true,
+            Action::RollBack { .. } => matches!(self, Self::Policy),
+            Action::Send(_) | Action::SetAside { .. } | Action::FollowRename { .. } => false,
+        }
+    }
+}
+
 /// `Err` says in words why the step must not start any more.
-pub(crate) fn still_wanted(
+pub fn still_wanted(
     group: Option<&SyncGroup>,
     decisions: &[Decision],
     step: &Step,
@@ -49,13 +66,11 @@ pub(crate) fn still_wanted(
 
 /// True when the group's policy may choose anybody to be followed, so that data may flow any way.
 fn may_turn_around(group: &SyncGroup) -> bool {
-    let chooses =
-        |strategy| matches!(strategy, Strategy::UseNewest | Strategy::UseLargest | Strategy::UseMajority);
-    group.allow_destroy && group.on_divergence.strategy().is_some_and(chooses)
+    group.allow_destroy && group.on_divergence.strategy().is_some_and(Strategy::chooses)
 }
 
 /// The home and logical dataset that the step is about.
-pub(super) fn meant(group: &SyncGroup, step: &Step) -> Option<(SystemId, DatasetName)> {
+pub fn meant(group: &SyncGroup, step: &Step) -> Option<(SystemId, DatasetName)> {
     let named = |home: SystemId| {
         let names = group.logical_names(home, &step.target, step.target_system).into_iter();
         let classic = (group.profile == Profile::Classic).then(|| step.source.clone());

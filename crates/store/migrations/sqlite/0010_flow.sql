@@ -1,0 +1,7 @@
+-- How transfers may flow: bandwidth by the time of the week (as text), and compression between systems.
+ALTER TABLE sync_groups ADD COLUMN rate_limit TEXT;
+ALTER TABLE sync_groups ADD COLUMN compression TEXT NOT NULL DEFAULT 'off';
+ALTER TABLE systems ADD COLUMN rate_limit TEXT;
+-- How a transfer flows, as its executor says (JSON); and where in its stream the attempt before began, to see whether attempts get on.
+ALTER TABLE transfers ADD COLUMN flow TEXT;
+ALTER TABLE transfers ADD COLUMN began_at_byte INTEGER;

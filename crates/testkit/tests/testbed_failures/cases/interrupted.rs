@@ -1,0 +1,49 @@
+//! A receive that waits to be continued, and what became of its other end.
+
+use anyhow::ensure;
+
+use super::{Case, seen};
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        number: "F29",
+        name: "f29-blocks",
+        title: "the target went its own way, and an interrupted receive waits in it besides",
+        expected: "R_DIVERGED and nothing is touched; with --keep-both the target is set aside whole",
+        play: |stage| {
+            stage.seed()?;
+            stage.here("write \"$from\" second 2; zfs snapshot \"$from@two\"")?;
+            stage.cut("zfs send -L -c -e -i \"$from@one\" \"$from@two\"", 300_000)?;
+            stage.there("zfs snapshot \"$to@mine\"")?;
+            let refused = stage.replicate("")?;
+            ensure!(refused.exit != 0, "{refused}");
+            let kept = stage.replicate("--keep-both")?;
+            kept.must_be_in_step()?;
+            stage.must_be_same()?;
+            let aside = stage.there("zfs list -H -o name -t snapshot | grep \"$to.aside-.*@mine\"")?;
+            ensure!(aside.lines().count() == 1, "the target's own snapshot: {aside}");
+            seen![refused, kept, "the target's own snapshot is kept aside"]
+        },
+        ..Case::PLAIN
+    },
+    Case {
+        number: "F33",
+        name: "f33-books",
+        title: "`replicate` died between the receive and its bookkeeping: no bookmark, no hold on the target, a hold of the step on the source",
+        expected: "the next run sends what is new and puts everything in order",
+        play: |stage| {
+            stage.seed()?;
+            let tag = stage.there("zfs holds -H \"$to@one\" | cut -f2; zfs release \"$(zfs holds -H \"$to@one\" | cut -f2)\" \"$to@one\"")?;
+            let tag = tag.trim().replace("zfs-sync:base:", "zfs-sync:step:");
+            ensure!(tag.starts_with("zfs-sync:step:"), "{tag}");
+            stage.here(&format!("zfs list -H -o name -t bookmark \"$from\" | xargs -n1 zfs destroy; zfs hold {tag} \"$from@one\""))?;
+            let idle = stage.replicate("")?;
+            idle.must_be_in_step()?;
+            let held = stage.here("zfs holds -H \"$from@one\"")?;
+            ensure!(held.is_empty(), "the hold of the dead run is still there: {held}");
+            stage.write("two")?;
+            seen![idle, stage.catch_up("")?]
+        },
+        ..Case::PLAIN
+    },
+];
