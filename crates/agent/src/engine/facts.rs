@@ -165,6 +165,13 @@ async fn source_facts(
     }
     let (facts, wanted) =
         tokio::join!(get(sides.source, &step.source, &asked), set_properties(step, send, sides),);
+    // A version that is not what its number says: what each of them knows is enough to begin with.
+    let facts = match facts {
+        Err(error) if error.kind == Kind::Unsupported => {
+            get(sides.source, &step.source, &["recordsize", "compression"]).await
+        }
+        read => read,
+    };
     let gone = || Failure::stale(format!("{} does not exist any more", step.source));
     let found = facts.map_err(|error| unread(&step.source, &error))?.ok_or_else(gone)?;
     let text = |name: &str| value_of(&found, name).map(str::to_owned);
@@ -213,7 +220,13 @@ async fn copied(
     for property in set {
         if property == CopiedProperty::record_size() {
             // Without large blocks in the stream, the replica has none, and must not get any by being written to.
+            // Before 2.2, `zfs receive -o` refuses more than one MiB, and the stream with it.
+            let most = match sides.target_features.release() {
+                Some(release) if release >= (2, 2, 0) => u64::MAX,
+                _ => 1 << 20,
+            };
             let size = facts.record_size.filter(|size| *size <= 128 << 10 || form.has_large_blocks());
+            let size = size.filter(|size| *size <= most);
             copied.extend(size.map(|size| (property, size.to_string())));
             continue;
         }

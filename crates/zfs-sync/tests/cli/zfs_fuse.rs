@@ -8,7 +8,8 @@ set -eu
 fail() { echo "FAILED: $*"; cat out 2>/dev/null; exit 1; }
 mount -t tmpfs none /run && mkdir /run/lock
 mkdir -p /var/run/zfs
-[ ! -d /etc/zfs ] || mount -t tmpfs none /etc/zfs
+# The list of pools that the daemon remembers is there.
+mount -t tmpfs none /var/lib
 zfs-fuse --no-daemon --no-kstat-mount >daemon.log 2>&1 &
 tries=0
 until zpool list >/dev/null 2>&1; do tries=$((tries + 1)); [ $tries -lt 300 ] || fail "no daemon: $(cat daemon.log)"; sleep 0.1; done

@@ -493,7 +493,7 @@ mod tests {
             properties: vec![("com.example:note".parse().unwrap(), "a\tb\nc".to_owned())],
             ..FirstReceive::new(DatasetKind::Volume, StreamForm::Raw)
         })),
-        "zfs receive -s -u -o readonly=on -o 'zfs-sync:stream=-w' -o 'com.example:note=a\tb\nc' backup/v"
+        "zfs receive -s -u -o readonly=on -o zfs-sync:stream=-w -o 'com.example:note=a\tb\nc' backup/v"
     )]
     #[case(
         Command::Receive(ReceiveCommand {
@@ -517,7 +517,7 @@ mod tests {
     #[case(Command::PoolFeatures { pool: "tank".into() }, "zpool get -H all tank")]
     #[case(
         Command::Set { dataset: dataset("backup/a"), setting: Setting::Stream(StreamForm::Raw) },
-        "zfs set 'zfs-sync:stream=-w' backup/a"
+        "zfs set zfs-sync:stream=-w backup/a"
     )]
     #[case(
         Command::Set { dataset: dataset("backup/a"), setting: Setting::Cleared(NotReceived::Mountpoint) },

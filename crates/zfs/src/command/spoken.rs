@@ -12,7 +12,7 @@ use zfs_sync_core::{
 use super::{
     Command, Dependents, FirstReceive, ListColumns, NotReceived, OwnBookmark, OwnTag, ReceiveCommand, Scope,
     SendCommand, Setting,
-    argv::{DEPENDENTS_COLUMNS, GET_COLUMNS, HISTORY_COLUMNS},
+    argv::{DEPENDENTS_COLUMNS, GET_COLUMNS, HISTORY_COLUMNS, TREE_COLUMNS, TREE_HOLDS},
     words::{NotOurLine, words},
 };
 
@@ -38,6 +38,18 @@ pub fn read(line: &str) -> Result<Spoken, NotOurLine> {
     if command.display_line() == line { Ok(Spoken::Command(command)) } else { Err(NotOurLine) }
 }
 
+/// How implementations with a rounding `zfs list` are read.
+fn tree(options: &[&str], properties: &str, dataset: Option<DatasetName>) -> Option<Command> {
+    let snapshots = properties.split(',').any(|property| property == TREE_HOLDS);
+    let scope = match (options, dataset) {
+        (["-r"], None) => Scope::Everything,
+        (["-r"], Some(dataset)) => Scope::Tree(dataset),
+        ([] | ["-d", "1"], Some(dataset)) => Scope::Only(dataset),
+        _ => return None,
+    };
+    Some(Command::GetTree { scope, snapshots })
+}
+
 fn command(words: &[&str]) -> Option<Command> {
     Some(match words {
         ["zfs", "version"] => Command::Version,
@@ -53,6 +65,16 @@ fn command(words: &[&str]) -> Option<Command> {
         ["zpool", "get", "-H", "all", pool] => Command::PoolFeatures { pool: (*pool).to_owned() },
         ["zfs", verb @ ("set" | "inherit"), text, dataset] => {
             Command::Set { dataset: dataset.parse().ok()?, setting: setting(verb, text)? }
+        }
+        ["zfs", "get", options @ .., "-Hp", "-o", columns, properties]
+            if *columns == TREE_COLUMNS.join(",") =>
+        {
+            tree(options, properties, None)?
+        }
+        ["zfs", "get", options @ .., "-Hp", "-o", columns, properties, dataset]
+            if *columns == TREE_COLUMNS.join(",") =>
+        {
+            tree(options, properties, Some(dataset.parse().ok()?))?
         }
         ["zfs", "get", "-Hp", "-o", columns, properties, dataset] if *columns == GET_COLUMNS.join(",") => {
             let properties = properties.split(',').map(str::to_owned).collect();

@@ -113,6 +113,8 @@ impl State {
             "quota" | "refquota" | "reservation" | "refreservation" => set("0", "0"),
             "recordsize" => set("131072", "131072"),
             "dnodesize" => set("legacy", "legacy"),
+            "longname" if is_volume => own("-".to_owned()),
+            "longname" if self.knows_long_names() => set("off", "off"),
             "compression" => set("on", "on"),
             "origin" => own(or_dash(dataset.origin.and_then(|origin| self.origin_name(&origin)))),
             "receive_resume_token" => own(or_dash(dataset.partial.as_ref().map(receive::token))),
@@ -183,6 +185,11 @@ impl State {
             format!("{pool}\tfeature@{feature}\t{state}\tlocal\n")
         };
         Ok(FEATURES.iter().map(line).collect())
+    }
+
+    /// The property came with OpenZFS 2.3.
+    fn knows_long_names(&self) -> bool {
+        self.knows_snapshots_changed() && !self.version.starts_with("2.2")
     }
 
     /// The property came with OpenZFS 2.2.
