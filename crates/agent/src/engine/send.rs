@@ -152,11 +152,7 @@ async fn prepare(run: &Run<'_>, send: &Send) -> Result<Prepared, Failure> {
     for Caution { code, detail } in &stream.chosen.cautions {
         run.watcher.caution(*code, detail);
     }
-    // What is over in a moment needs no estimate, which is a process of its own, and no look for room.
-    let total = if at_most.is_some() { at_most } else { estimate(run, &stream.command).await };
-    if at_most.is_none() {
-        room::check(run, view.target.as_ref(), total).await?;
-    }
+    let total = size_of(run, &view, at_most, &stream.command).await?;
     stream.small = total.is_some_and(|bytes| bytes <= SMALL);
     run.watcher.expect(total, stream.resumed_from);
     Ok(Prepared::Ready(Box::new(stream)))
@@ -283,6 +279,23 @@ fn bytes_at_most(source: &Dataset, base: Option<&Base>, to: &Point) -> Option<u6
     };
     let sent = |snapshot: &&Snapshot| snapshot.createtxg > after && snapshot.createtxg <= to.createtxg;
     Some(source.snapshots.iter().filter(sent).map(|snapshot| snapshot.referenced).sum())
+}
+
+/// About how many bytes the stream will be, for which there has to be room.
+///
+/// What is over in a moment needs no estimate, which is a process of its own: unless there may be no room for as much as it could be.
+async fn size_of(
+    run: &Run<'_>,
+    view: &View,
+    at_most: Option<u64>,
+    command: &SendCommand,
+) -> Result<Option<u64>, Failure> {
+    if at_most.is_some() && room::check(run, view.target.as_ref(), at_most).await.is_ok() {
+        return Ok(at_most);
+    }
+    let total = estimate(run, command).await;
+    room::check(run, view.target.as_ref(), total).await?;
+    Ok(total)
 }
 
 /// How many bytes the stream will be. Only for people, so no failure of it is one.

@@ -15,7 +15,7 @@ use zfs_sync_core::{
 use zfs_sync_zfs::{
     command::Scope,
     error::{Error, Kind},
-    features::Features,
+    features::{Ability, Features},
     inventory::{DatasetRow, History, ensure_pools_answer, list_datasets, read_history},
     runner::Runner,
 };
@@ -146,12 +146,15 @@ impl Scanner {
         let now = self.clock.now();
         let rows = list_datasets(runner, &Scope::Everything, &self.features).await?;
         let due = self.due(&rows, now);
-        let histories = if due.len() > FEW && due.len() * 4 > rows.len() && rows.len() <= LISTING {
+        // Where exact lists are missing, what stands in for them takes one dataset or all.
+        let exact = self.features.can(Ability::ExactLists);
+        let all_at_once = rows.len() <= LISTING || !exact;
+        let histories = if due.len() > FEW && due.len() * 4 > rows.len() && all_at_once {
             read_history(runner, &Scope::Everything, &self.features).await?
         } else {
             let mut histories = History::new();
             let names: Vec<DatasetName> = due.iter().cloned().collect();
-            for some in names.chunks(if names.len() > FEW { LISTING } else { 1 }) {
+            for some in names.chunks(if names.len() > FEW && exact { LISTING } else { 1 }) {
                 let scope = match some {
                     [dataset] => Scope::Only(dataset.clone()),
                     _ => Scope::These(some.to_vec()),

@@ -193,7 +193,7 @@ pub(crate) struct ReplicateArgs {
     /// user properties
     #[arg(long = "property", value_name = "NAME")]
     pub(crate) properties: Vec<CopiedProperty>,
-    /// Datasets at a time; when not said twice the number of cores, at least 4 and at most 16
+    /// Datasets at a time; when not said four times the number of cores, at least 8 and at most 16
     #[arg(short, long, value_name = "N")]
     pub(crate) jobs: Option<NonZeroUsize>,
     /// Port of ssh on the source's host

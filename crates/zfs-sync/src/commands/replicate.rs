@@ -58,7 +58,7 @@ use crate::{
 const STALE_PLANS: u32 = 5;
 
 /// Datasets at a time, when nobody says how many: so many even on one core, since each mostly waits for disks and the network …
-const LEAST_JOBS: usize = 4;
+const LEAST_JOBS: usize = 8;
 /// … and not more than this, since one pool writes for all of them.
 const MOST_JOBS: usize = 16;
 
@@ -161,7 +161,7 @@ fn group(source: &Endpoint, target: &Endpoint, arguments: &ReplicateArgs) -> Syn
 
 fn default_jobs() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    (2 * cores).clamp(LEAST_JOBS, MOST_JOBS)
+    (4 * cores).clamp(LEAST_JOBS, MOST_JOBS)
 }
 
 struct Job<'a> {

@@ -22,6 +22,8 @@ impl Command {
         match self {
             Self::Version => QUICK,
             Self::Hold { .. }
+            | Self::HoldAll { .. }
+            | Self::ReleaseAll { .. }
             | Self::Release { .. }
             | Self::Bookmark { .. }
             | Self::DestroyBookmark { .. }

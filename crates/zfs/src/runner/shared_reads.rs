@@ -21,10 +21,14 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io::{PipeReader, PipeWriter},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
-use tokio::sync::oneshot;
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep},
+};
 use zfs_sync_core::name::DatasetName;
 
 use super::{FarEnd, Output, Packing, Runner, Stage};
@@ -35,6 +39,9 @@ use crate::{
 
 /// Datasets in one listing: their names fit into any command line (255 bytes each).
 const MAX_DATASETS: usize = 128;
+
+/// Nobody waits longer than this for others to ask, too.
+const LONGEST_LINGER: Duration = Duration::from_millis(200);
 
 /// A runner whose readers share listings.
 #[derive(Debug)]
@@ -47,10 +54,25 @@ pub struct SharedReads {
 
 type Answer = Result<Output, Error>;
 
+/// How the last listing at a desk went.
+#[derive(Clone, Copy, Debug, Default)]
+struct Pace {
+    took: Duration,
+    answered: usize,
+}
+
+impl Pace {
+    /// Where many ask, the next ones come soon: half the time of a listing is waited for them, which is won back when they do.
+    fn linger(self) -> Duration {
+        if self.answered > 1 { (self.took / 2).min(LONGEST_LINGER) } else { Duration::ZERO }
+    }
+}
+
 /// Where one kind of question is asked.
 #[derive(Debug, Default)]
 struct Desk {
     waiting: Mutex<Vec<(DatasetName, oneshot::Sender<Answer>)>>,
+    pace: Mutex<Pace>,
     /// Who reads for all.
     turn: tokio::sync::Mutex<()>,
 }
@@ -112,6 +134,11 @@ impl SharedReads {
 
     /// Answers who waits at a desk, by one listing if possible.
     async fn answer_waiting(&self, desk: &Desk, command: &Command) {
+        let linger = lock(&desk.pace).linger();
+        if !linger.is_zero() {
+            sleep(linger).await;
+        }
+        let begun = Instant::now();
         let asked: Vec<_> = {
             let mut waiting = lock(&desk.waiting);
             // Who does not listen any more need not be answered.
@@ -121,6 +148,7 @@ impl SharedReads {
         };
         let names = asked.iter().map(|(name, _)| name.clone()).collect();
         let mut answers = self.read(names, command).await;
+        *lock(&desk.pace) = Pace { took: begun.elapsed(), answered: asked.len() };
         for (name, reply) in asked {
             // Two may have asked for the same.
             if let Some(answer) = answers.get_mut(&name) {
