@@ -201,6 +201,11 @@ impl Agent {
             sanoid,
         } = options;
         let lock = DataDirLock::acquire(&data_dir)?;
+        let zone = TimeZone::system();
+        tracing::info!(
+            "limits follow this host's clock in the time zone {}",
+            zone.iana_name().unwrap_or("of its settings")
+        );
         let ledger = Ledger::open(&data_dir)?.ledger;
         let shared = Arc::new(Shared {
             client,
@@ -215,7 +220,7 @@ impl Agent {
             sanoid,
             drain,
             buffer,
-            limits: Limits::new(TimeZone::system()),
+            limits: Limits::new(zone),
             ledger: Arc::new(ledger),
             places: Arc::new(Semaphore::new(max_transfers.max(1) as usize)),
             replicas: Replicas::default(),
