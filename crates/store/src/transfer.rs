@@ -110,7 +110,7 @@ pub struct TransferRow {
     pub resumed_from: Option<u64>,
     /// How it flows, as its executor says.
     pub flow: Option<FlowReport>,
-    /// What `resumed_from` was when the attempt before failed: attempts that begin there again do not get on.
+    /// Where in its stream the newest attempt began that moved something and failed: attempts that begin there again do not get on.
     pub began_at_byte: Option<u64>,
     /// How the newest attempt reaches the other side: `ssh` or `tls`.
     pub transport: Option<String>,

@@ -245,6 +245,11 @@ impl Agent {
             tls,
         } = options;
         let lock = DataDirLock::acquire(&data_dir)?;
+        let zone = TimeZone::system();
+        tracing::info!(
+            "limits follow this host's clock in the time zone {}",
+            zone.iana_name().unwrap_or("of its settings")
+        );
         let ledger = Ledger::open(&data_dir)?.ledger;
         let credentials = watch::Sender::new(None);
         let listening = tls.listen.map(bind).transpose()?;
@@ -273,7 +278,7 @@ impl Agent {
             sanoid,
             drain,
             buffer,
-            limits: Limits::new(TimeZone::system()),
+            limits: Limits::new(zone),
             ledger: Arc::new(ledger),
             data_dir,
             credentials,

@@ -395,15 +395,15 @@ fn has_progress(code: ErrorCode, body: &TransferResult, row: &TransferRow) -> bo
     broke && body.bytes > 0 && !began_as_before(body, row)
 }
 
-/// True when the attempt before got nothing across that was kept. The first attempts of a transfer have nothing to be compared with.
+/// True when the attempt before got nothing across that was kept. The first one has nothing to be compared with.
 fn began_as_before(body: &TransferResult, row: &TransferRow) -> bool {
-    row.error_code.is_some() && body.resumed_from.is_some() && body.resumed_from <= row.began_at_byte
+    row.began_at_byte.is_some_and(|before| body.resumed_from.unwrap_or(0) <= before)
 }
 
 /// True when a whole stream arrived damaged twice in a row, at the same place: then it is no accident.
 fn is_damaged_again(code: ErrorCode, body: &TransferResult, row: &TransferRow) -> bool {
     let before = row.error_code.as_deref() == Some(ErrorCode::StreamCorrupt.code());
-    code == ErrorCode::StreamCorrupt && before && body.resumed_from == row.began_at_byte
+    code == ErrorCode::StreamCorrupt && before && row.began_at_byte == Some(body.resumed_from.unwrap_or(0))
 }
 
 fn tell(row: &TransferRow) {

@@ -376,6 +376,18 @@ async fn attempts_that_begin_where_the_one_before_began_are_no_progress() {
         transfer = witness.lease(&nas1).await.remove(0);
     }
     assert_eq!(attempts, [0, 0, 1, 2, 0]);
+    // Nor are those of which nothing is ever kept.
+    let witness = Witness::start().await;
+    let (nas1, _, mut transfer) = seeded(&witness).await;
+    let lost = json!({ "outcome": "failed", "code": "E_TRANSFER_INTERRUPTED", "detail": "cut", "retryable": true, "bytes": 9 });
+    let mut attempts = Vec::new();
+    for _ in 0..3 {
+        let after = witness.result(&nas1, &transfer, lost.clone()).await.fine();
+        attempts.push(after["attempts"].as_u64().unwrap());
+        witness.advance(1100);
+        transfer = witness.lease(&nas1).await.remove(0);
+    }
+    assert_eq!(attempts, [0, 1, 2]);
 }
 
 #[tokio::test]

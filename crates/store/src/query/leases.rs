@@ -110,7 +110,10 @@ fn apply(mut transfer: TransferRow, outcome: &Outcome, now: Timestamp) -> Transf
                 Some(_) if transfer.cancel_requested => TransferState::Cancelled,
                 Some(retry_at) => {
                     transfer.next_attempt_at = *retry_at;
-                    transfer.began_at_byte = transfer.resumed_from;
+                    // One that moved nothing says nothing about where it would have got on.
+                    if transfer.bytes > 0 {
+                        transfer.began_at_byte = Some(transfer.resumed_from.unwrap_or(0));
+                    }
                     // What came is continued by the next attempt: this one was progress, not a failure in a row.
                     if transfer.bytes > 0 {
                         transfer.attempts = 0;

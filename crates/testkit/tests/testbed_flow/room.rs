@@ -10,15 +10,27 @@ use crate::{
 
 const MIB: u64 = 1024 * 1024;
 
+/// Gives back what was reserved.
+const FREE: &str = "zfs set reservation=none small/filler && zpool sync small";
+
+/// Reserves what is available for somebody else, but for some megabytes.
+fn reserve_all_but(mebibytes: u32) -> Result<()> {
+    fleet().machine("nas2").ok(&format!(
+        "a=$(zfs get -Hp -o value available small) && zfs set reservation=$((a - {mebibytes} * 1048576)) small/filler && zpool sync small"
+    ))?;
+    Ok(())
+}
+
 #[test]
 fn a_full_pool_keeps_the_partial_and_goes_on_by_itself_when_there_is_room() -> Result<()> {
     let fleet = fleet();
     let (name, source, target) = ("full", "tank/full", "small/full");
     fleet.make_dataset("nas1", source, 48)?;
     let nas2 = fleet.machine("nas2");
-    nas2.create_file_pool("small", 192)?;
-    // Somebody else's data leave no room: then nothing is begun.
-    nas2.ok("zfs create small/filler && dd if=/dev/urandom of=/small/filler/a bs=1M count=90 status=none && zpool sync small")?;
+    nas2.create_file_pool("small", 384)?;
+    nas2.ok("zfs create small/filler")?;
+    // Somebody else's reservation leaves no room: then nothing is begun.
+    reserve_all_but(30)?;
     fleet.make_group(name, "nas1", "nas2", source, &format!("{source}={target}"))?;
     fleet.cli(&["group", "edit", name, "--limit", "2MiB/s"])?;
     let refused = wait_until(PATIENCE, "the transfer to be refused", || {
@@ -31,10 +43,10 @@ fn a_full_pool_keeps_the_partial_and_goes_on_by_itself_when_there_is_room() -> R
     ensure!(refused.bytes == 0, "{} bytes were sent all the same", refused.bytes);
 
     // Room for all of it, which somebody else takes while it is on its way.
-    nas2.ok("rm /small/filler/a && zpool sync small")?;
+    nas2.ok(FREE)?;
     fleet.cli(&["transfer", "retry", &refused.id.to_string()])?;
     wait_for_bytes(fleet, name, 12 * MIB)?;
-    nas2.run("dd if=/dev/urandom of=/small/filler/b bs=1M status=none; zpool sync small")?;
+    reserve_all_but(2)?;
     let token = wait_until(PATIENCE, "the receive to end for lack of room", || {
         let waiting = fleet.transfers(name)?.into_iter().any(|transfer| {
             transfer.state == "queued" && transfer.error_code.as_deref() == Some("E_RECV_NO_SPACE")
@@ -46,7 +58,7 @@ fn a_full_pool_keeps_the_partial_and_goes_on_by_itself_when_there_is_room() -> R
 
     // Nobody tells us that there is room again.
     fleet.cli(&["group", "edit", name, "--limit", "off"])?;
-    nas2.ok("rm /small/filler/b && zpool sync small")?;
+    nas2.ok(FREE)?;
     fleet.wait_for_state(name, 1, "in_sync")?;
     wait_for_resumed(fleet, name)?;
     fleet.assert_same(("nas1", source), ("nas2", target))?;
