@@ -33,8 +33,8 @@ pub(super) async fn check(runner: &dyn Runner, duty: Duty, dataset: &DatasetName
     };
     let tag = OwnTag::new(OwnTag::PROBE).expect("it begins with our prefix");
     let mut tried = vec![
-        Command::Hold { tag: tag.clone(), snapshots: vec![snapshot.clone()] },
-        Command::Release { tag, snapshots: vec![snapshot.clone()] },
+        Command::Hold { tag: tag.clone(), snapshot: snapshot.clone() },
+        Command::Release { tag, snapshot: snapshot.clone() },
     ];
     let label = OwnTag::PROBE.parse().expect("letters and a colon");
     let bookmark = dataset.bookmark(&label).ok().and_then(|name| OwnBookmark::new(name).ok());
