@@ -146,9 +146,12 @@ impl Gate {
                 self.for_source("send")?;
                 self.sends_from_tree(send)?;
             }
-            Command::Receive(ReceiveCommand { dataset, origin, .. }) => {
+            Command::Receive(ReceiveCommand { dataset, first, origin, .. }) => {
                 self.for_target("receive")?;
                 self.within(dataset)?;
+                if first.is_some() {
+                    self.below(dataset)?;
+                }
                 origin.iter().try_for_each(|origin| self.within(origin.dataset()))?;
             }
             Command::AbortReceive { dataset } => {
@@ -161,7 +164,7 @@ impl Gate {
             }
             Command::Set { dataset, .. } => {
                 self.for_target("set")?;
-                self.within(dataset)?;
+                self.below(dataset)?;
             }
             Command::PoolFeatures { pool } => {
                 if pool != self.tree.pool() {
@@ -242,6 +245,17 @@ impl Gate {
             return Ok(());
         }
         Err(Refused::OutsideTree { tree: self.tree.clone(), outside: dataset.to_string() })
+    }
+
+    /// Strictly: what is set on the tree's own root, a quota say, was set by whoever made it for this key.
+    fn below(&self, dataset: &DatasetName) -> Result<(), Refused> {
+        if *dataset == self.tree {
+            return Err(Refused::OutsideTree {
+                tree: self.tree.clone(),
+                outside: "what is set on it".to_owned(),
+            });
+        }
+        self.within(dataset)
     }
 
     fn for_source(&self, verb: &str) -> Result<(), Refused> {

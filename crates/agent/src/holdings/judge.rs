@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use zfs_sync_core::{guid::Txg, name::DatasetName};
 
-use super::{Evidence, Holding, Kind, Knowledge};
+use zfs_sync_zfs::command::OwnTag;
+
+use super::{Evidence, Holding, Kind, Knowledge, Place};
 
 /// Whether it is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -47,6 +49,9 @@ pub fn judge(holdings: &[Holding], evidence: &Evidence) -> Vec<Judgement> {
                 Kind::Step => step(holding, known, key.and_then(|key| oldest.get(&key).copied())),
                 Kind::Base => base(known, is_newest(&bases)),
                 Kind::Bookmark => bookmark(known, is_newest(&bookmarks)),
+                Kind::Other if is_probe(holding) => {
+                    (Verdict::Stale, "a doctor who tried permissions has left it".to_owned())
+                }
                 Kind::Other => {
                     (Verdict::Unsure, "this version of zfs-sync makes nothing of that form".to_owned())
                 }
@@ -55,6 +60,13 @@ pub fn judge(holdings: &[Holding], evidence: &Evidence) -> Vec<Judgement> {
             Judgement { verdict, why, replica }
         })
         .collect()
+}
+
+fn is_probe(holding: &Holding) -> bool {
+    match &holding.place {
+        Place::Hold { tag, .. } => tag.as_str() == OwnTag::PROBE,
+        Place::Bookmark(bookmark) => bookmark.name().label().as_str() == OwnTag::PROBE,
+    }
 }
 
 type Key<'a> = (&'a DatasetName, &'a str);

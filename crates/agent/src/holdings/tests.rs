@@ -173,6 +173,7 @@ fn unknown() -> Knowledge {
 #[case::the_receiver_has_passed_it(vec![hold(STEP, 5), mark(9)], None, Verdict::Stale)]
 #[case::a_step_from_it_runs(vec![hold(STEP, 5), mark(5), mark(9)], None, Verdict::Unsure)]
 #[case::a_step_to_it_runs(vec![hold(STEP, 5), mark(3), mark(5)], None, Verdict::Unsure)]
+#[case::a_doctor_left_it(vec![Holding { kind: Kind::Other, receiver: None, ..hold(OwnTag::PROBE, 5) }], None, Verdict::Stale)]
 #[case::the_newest_base(vec![hold(BASE, 5)], Some(unknown()), Verdict::Needed)]
 #[case::an_older_base(vec![hold(BASE, 5), hold(BASE, 9)], None, Verdict::Stale)]
 #[case::a_base_of_nobody_known(vec![hold(BASE, 5)], None, Verdict::Unsure)]

@@ -49,6 +49,14 @@ fn agents_that_are_not_root_on_both_sides() -> Result<()> {
     let properties =
         beds.machine("nas2").ok("zfs get -H -o value readonly,canmount,mounted tank/replicas/work")?;
     ensure!(properties == "on\nnoauto\nno\n", "{properties}");
+    let tried = as_user("repl", "zfs-sync doctor --source tank/work --probe -o json || true");
+    let answer: Value = serde_json::from_str(&beds.machine("nas1").ok(&tried)?)?;
+    let tried = answer["items"].as_array().into_iter().flatten().find(|item| item["check"] == "zfs.probe");
+    ensure!(tried.is_some_and(|tried| tried["verdict"] == "pass"), "{answer}");
+    let left = beds
+        .machine("nas1")
+        .ok("zfs list -H -t bookmark -o name -d 1 tank/work; zfs holds -H tank/work@two")?;
+    ensure!(!left.contains("probe"), "{left}");
     // What the sender was allowed does not let it destroy a snapshot.
     let destroy = beds.machine("nas1").run(&as_user("repl", "zfs destroy tank/work@one"))?;
     ensure!(destroy.status != 0 && destroy.stderr.contains("permission denied"), "{destroy:?}");

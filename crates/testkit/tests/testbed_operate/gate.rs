@@ -45,6 +45,8 @@ fn a_restricted_key_replicates_and_does_nothing_else() -> Result<()> {
         "zfs send -L -c -e tank/vault/gate@one",
         "zfs holds -H tank/secret@one",
         "zfs set readonly=off tank/vault/gate",
+        "zfs set quota=none tank/vault",
+        "zfs inherit mountpoint tank/vault",
         "zfs allow tank/vault",
         "scp -t /home/repl/.ssh/authorized_keys",
         "/usr/lib/openssh/sftp-server",

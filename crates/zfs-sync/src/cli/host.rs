@@ -241,6 +241,9 @@ pub(crate) struct DoctorArgs {
     /// A dataset that is received into; may be repeated
     #[arg(long = "target", value_name = "DATASET")]
     pub(crate) targets: Vec<DatasetName>,
+    /// Also try it: a hold and a bookmark on the newest snapshot of each, taken back at once
+    #[arg(long)]
+    pub(crate) probe: bool,
     #[command(flatten)]
     pub(crate) ssh: SshArgs,
 }

@@ -5,6 +5,7 @@
 mod foreign;
 mod peer;
 mod permission;
+mod probe;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -235,6 +236,12 @@ async fn check_zfs(enrolled: bool, arguments: &DoctorArgs, duties: &Duties, chec
         Privilege::Own if replicator.user == "root" => checks.push(Check::pass("zfs.permission", "root")),
         Privilege::Own => permission::check(&runner, &replicator, duties, "zfs.permission", checks).await,
         privilege => checks.push(permission::check_privilege(privilege, &replicator.user).await),
+    }
+    if arguments.probe {
+        let runner = runner.clone().through(arguments.ssh.privilege);
+        for (duty, dataset) in duties {
+            probe::check(&runner, *duty, dataset, checks).await;
+        }
     }
     foreign::check(&runner, &features, duties, checks).await;
 }

@@ -19,6 +19,9 @@ pub struct NotOurs(String);
 pub struct OwnTag(String);
 
 impl OwnTag {
+    /// What a doctor tries permissions with: a hold and a bookmark of this name, taken back at once.
+    pub const PROBE: &'static str = "zfs-sync:probe";
+
     /// Takes a tag when it is ours.
     pub fn new(tag: impl Into<String>) -> Result<Self, NotOurs> {
         let tag = tag.into();

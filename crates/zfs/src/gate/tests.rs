@@ -66,6 +66,12 @@ fn each_role_has_its_commands(#[case] line: &str, #[case] expected: [bool; 3]) {
 #[case::recursive_rollback("zfs rollback -r backup/nas1@a")]
 #[case::foreign_tag("zfs release keep backup/nas1@a")]
 #[case::foreign_bookmark("zfs destroy 'backup/nas1#mine'")]
+#[case::quota_of_the_tree("zfs set quota=none backup/nas1")]
+#[case::quota_of_the_tree_by_receiving(
+    "zfs receive -s -u -o readonly=on -o canmount=noauto -o 'zfs-sync:stream=-L -c -e' -x mountpoint -x sharenfs -x sharesmb -x quota -x refquota -x reservation -x refreservation backup/nas1"
+)]
+#[case::mounted_elsewhere("zfs set mountpoint=/etc backup/nas1/a")]
+#[case::made_writable("zfs set readonly=off backup/nas1/a")]
 #[case::set("zfs set readonly=off backup/nas1")]
 #[case::allow("zfs allow backup/nas1")]
 #[case::program("zfs program backup script.lua")]
