@@ -240,29 +240,19 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// Replicates, and lets something happen while the receiver stands still in the middle of the stream.
+    /// Replicates slowly, and lets something happen in the middle of the stream, while our process stands still.
+    ///
+    /// Not the receiver: a `zfs receive` that was stopped begins its work anew when it goes on, finds itself in the way and says "busy"
+    /// (2.3), or takes the signal for an end (2.1).
     pub(crate) fn meanwhile(&self, options: &str, happens: impl FnOnce(&Self) -> Result<()>) -> Result<Said> {
-        let (to, token) = (&self.to, "zfs get -H -o value receive_resume_token");
-        let watcher = format!(
-            "until p=$(pgrep -f '^zfs receive .*{to}$'); do :; done; until [ \"$({token} '{to}' 2>/dev/null | cut -c1-2)\" = 1- ]; do :; done; kill -STOP $p; echo $p"
-        );
-        let watcher = self.target.spawn(&watcher)?;
-        let run = self.start(options)?;
-        let stopped = wait_until(PATIENCE, "the receiver to be in the middle", || {
-            let text = self.target.ok(&format!("cat {}", watcher.log))?;
-            ensure!(!text.contains("kill"), "it had ended already: {text}");
-            Ok(text.trim().parse::<u32>().ok())
-        });
-        let stopped = match stopped {
-            Ok(pid) => pid,
-            Err(error) => {
-                self.target.kill9(watcher.pid)?;
-                return Err(error.context(self.source.ok(&format!("cat {}.err", run.0))?));
-            }
-        };
+        let run = self.start(&format!("--limit 1MiB {options}"))?;
+        let token = "zfs get -H -o value receive_resume_token \"$to\" 2>/dev/null | cut -c1-2";
+        let begun = self.there(&format!("until [ \"$({token})\" = 1- ]; do :; done"));
+        begun.with_context(|| self.source.ok(&format!("cat {}.err", run.0)).unwrap_or_default())?;
+        let signal = |name: &str| self.here(&format!("kill -{name} $(pgrep -g {} -x zfs-sync)", run.1));
+        signal("STOP")?;
         let happened = happens(self);
-        // It may have been killed, or its machine told that nobody is there any more.
-        self.target.run(&format!("kill -CONT {stopped}"))?;
+        signal("CONT")?;
         happened?;
         self.ended(&run)
     }

@@ -3,6 +3,9 @@
 use anyhow::ensure;
 
 use super::{Case, seen};
+use crate::stage::Pair;
+
+const FULL: &str = "zfs send -L -c -e \"$from@one\"";
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -43,6 +46,58 @@ pub(super) const CASES: &[Case] = &[
             ensure!(held.is_empty(), "the hold of the dead run is still there: {held}");
             stage.write("two")?;
             seen![idle, stage.catch_up("")?]
+        },
+        ..Case::PLAIN
+    },
+    Case {
+        number: "F20",
+        name: "f20-good",
+        title: "a first receive was cut, and its token is good",
+        expected: "continued",
+        pairs: Pair::ALL,
+        play: |stage| {
+            stage.make()?;
+            stage.cut(FULL, 300_000)?;
+            let said = stage.catch_up("")?;
+            ensure!(said.resumed, "it began again: {said}");
+            stage.same_content("one", "first")?;
+            seen![said]
+        },
+        ..Case::PLAIN
+    },
+    Case {
+        number: "F21",
+        name: "f21-gone",
+        title: "the snapshot of the interrupted receive is destroyed on the source",
+        expected: "the receive is discarded, the newest snapshot arrives",
+        pairs: Pair::ALL,
+        play: |stage| {
+            stage.make()?;
+            stage.cut(FULL, 300_000)?;
+            stage.here("write \"$from\" more; zfs snapshot \"$from@two\"; zfs destroy \"$from@one\"")?;
+            let said = stage.catch_up("")?;
+            ensure!(!said.resumed, "a dead receive was continued: {said}");
+            seen![said]
+        },
+        ..Case::PLAIN
+    },
+    Case {
+        number: "F26",
+        name: "f26-asks",
+        title: "the token on the target asks for another dataset of the source",
+        expected: "nothing of that dataset is sent; the receive is discarded, the planned dataset arrives",
+        pairs: Pair::BOTH,
+        play: |stage| {
+            stage.make()?;
+            stage.here("zfs create \"$from-secret\"; write \"$from-secret\" secret 2; zfs snapshot \"$from-secret@s\"")?;
+            stage.cut("zfs send -L -c -e \"$from-secret@s\"", 300_000)?;
+            let said = stage.catch_up("")?;
+            ensure!(!said.resumed, "the other dataset was sent: {said}");
+            ensure!(
+                Stage::history(stage.target, &stage.to)?.iter().all(|(label, _)| label == "one"),
+                "more came"
+            );
+            seen![said]
         },
         ..Case::PLAIN
     },

@@ -1,11 +1,24 @@
 //! Something happens while the stream is under way.
 
-use super::{Case, seen};
+use anyhow::ensure;
+
+use super::{Case, Seen, seen};
 use crate::stage::{Pair, Stage};
 
 /// More than fits into what buffers the way has.
 fn make_large(stage: &Stage<'_>) -> anyhow::Result<()> {
     stage.here("zfs create \"$from\"; write \"$from\" first 32; zfs snapshot \"$from@one\"").map(drop)
+}
+
+/// In step, with something large that is not sent yet.
+fn make_large_second(stage: &Stage<'_>) -> anyhow::Result<()> {
+    stage.seed()?;
+    stage.here("write \"$from\" second 32; zfs snapshot \"$from@two\"").map(drop)
+}
+
+fn then_in_step(stage: &Stage<'_>, first: &crate::said::Said) -> Seen {
+    let again = stage.catch_up("")?;
+    seen![first, again]
 }
 
 pub(super) const CASES: &[Case] = &[
@@ -49,6 +62,51 @@ pub(super) const CASES: &[Case] = &[
             again.must_be_in_step()?;
             moved.must_be_same()?;
             seen![format!("under the old name: {said}"), format!("under the new name: {again}")]
+        },
+        ..Case::PLAIN
+    },
+    Case {
+        number: "F35",
+        name: "f35-two",
+        title: "two `replicate` of the same dataset at once",
+        expected: "the second says that the dataset is busy and touches nothing; the first goes on",
+        pairs: Pair::BOTH,
+        play: |stage| {
+            make_large_second(stage)?;
+            let mut second = String::new();
+            let first = stage.meanwhile("", |stage| {
+                second = stage.replicate("")?.to_string();
+                Ok(())
+            })?;
+            first.must_be_in_step()?;
+            let again = stage.catch_up("")?;
+            seen![format!("the second: {second}"), format!("the first: {first}"), again]
+        },
+        ..Case::PLAIN
+    },
+    Case {
+        number: "F35",
+        name: "f35-foreign",
+        title: "another tool is receiving into the target",
+        expected: "E_RECV_BUSY and nothing is touched; in step when the other has gone",
+        pairs: Pair::ALL,
+        play: |stage| {
+            stage.seed()?;
+            stage.write("two")?;
+            let other = stage.source.spawn(&format!(
+                "(zfs send -L -i '{from}@one' '{from}@two' | head -c 200000; exec sleep 600) | exec ssh {target} zfs receive '{to}'",
+                from = stage.from, to = stage.to, target = stage.target.name()
+            ))?;
+            stage.there("until pgrep -f \"^zfs receive $to\\$\"; do sleep 0.1; done; until zfs list -H -t all \"$to/%recv\" >/dev/null 2>&1; do sleep 0.1; done")?;
+            let busy = stage.replicate("")?;
+            ensure!(busy.exit != 0, "{busy}");
+            ensure!(
+                stage.there("pgrep -c -f \"^zfs receive $to\\$\"")?.trim() == "1",
+                "the other receive was disturbed"
+            );
+            stage.source.ok(&format!("kill -KILL -- -{}", other.pid))?;
+            stage.there("while pgrep -f \"^zfs receive $to\\$\"; do sleep 0.1; done")?;
+            then_in_step(stage, &busy)
         },
         ..Case::PLAIN
     },
