@@ -21,7 +21,7 @@ pub struct Flow {
 
 impl Flow {
     /// A receiver that writes a transaction group out reads nothing for up to some seconds; this is what a gigabit brings meanwhile
-    /// in a quarter of a second. It is only taken while it is needed (docs/MEASUREMENTS.md compares).
+    /// in a quarter of a second. It is only taken while it is needed (`cargo bench -p zfs-sync-zfs` compares).
     pub const BUFFER: usize = 32 << 20;
 
     /// Longer than any pause of a healthy pair: a sender that walks over unchanged data, or a receiver that frees much, is silent for
