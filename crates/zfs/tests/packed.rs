@@ -127,7 +127,7 @@ async fn a_sender_that_dies_is_blamed_and_what_had_come_is_kept(#[values(false, 
     let error = send(&source, &target, Compression::Level(3), &progress).await.unwrap_err();
     assert_eq!(
         (error.stage, error.error.kind),
-        (zfs_sync_zfs::pipeline::StageName::Send, Kind::Unclassified)
+        (zfs_sync_zfs::pipeline::StageName::Send, Kind::SourceUnreadable)
     );
     assert!(error.error.stderr.contains("Input/output error"), "{error:?}");
     let kept = fs::read(target.file("received")).unwrap();

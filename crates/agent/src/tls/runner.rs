@@ -18,7 +18,7 @@ use zfs_sync_api::v1::certificate::{SignedTicket, Ticket, TlsAddress};
 use zfs_sync_zfs::{
     command::Command,
     error::{Error, Kind},
-    runner::{Output, Runner, Stage, StageEnd},
+    runner::{FarEnd, Output, Runner, Stage, StageEnd},
 };
 
 use super::{
@@ -169,6 +169,10 @@ pub(super) fn status_of(trouble: &Trouble) -> String {
 impl Runner for TlsRunner {
     fn host(&self) -> &str {
         &self.0.name
+    }
+
+    async fn far_end(&self) -> FarEnd {
+        FarEnd::Plain("is reached over TLS, where nothing is compressed".to_owned())
     }
 
     async fn run(&self, command: &Command) -> Result<Output, Error> {

@@ -260,11 +260,11 @@ impl<'a> Stage<'a> {
     /// Starts `zfs-sync replicate` and goes on.
     pub(crate) fn start(&self, options: &str) -> Result<Run> {
         let file = format!("/tmp/run-{}-{}", self.name, self.target.name());
-        drop(self.source.spawn(&format!(
+        let run = self.source.spawn(&format!(
             "rm -f {file}.*; zfs-sync replicate '{}' '{}' --output json {options} >{file}.out 2>{file}.err; echo $? >{file}.exit.new; mv {file}.exit.new {file}.exit",
             self.from, self.place()
-        ))?);
-        Ok(Run(file))
+        ))?;
+        Ok(Run(file, run.pid))
     }
 
     /// Waits for its end.
@@ -298,5 +298,5 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// A `replicate` under way: where it writes.
-pub(crate) struct Run(String);
+/// A `replicate` under way: where it writes, and the process that leads its group.
+pub(crate) struct Run(String, pub(crate) u32);

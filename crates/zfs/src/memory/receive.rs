@@ -52,7 +52,7 @@ pub(super) fn refusal(header: &Header, why: &str) -> Refusal {
     Refusal::new(format!("{}: {why}", subject(header)))
 }
 
-fn partial_of(header: &Header, base_extents: usize, new_dataset: bool) -> Partial {
+fn partial_of(header: &Header, base_extents: usize, newest: Option<Guid>, new_dataset: bool) -> Partial {
     Partial {
         to_guid: header.to_guid,
         from_guid: header.from_guid,
@@ -63,6 +63,7 @@ fn partial_of(header: &Header, base_extents: usize, new_dataset: bool) -> Partia
         extents: Vec::new(),
         last_received: 0,
         bytes: 0,
+        newest,
         new_dataset,
         active: true,
     }
@@ -136,7 +137,8 @@ impl State {
         if dataset.log.len() != base.extents || (header.raw && !newest) {
             return refused(format!("destination {target} has been modified\nsince most recent snapshot"));
         }
-        dataset.partial = Some(partial_of(header, base.extents, false));
+        let newest = dataset.newest().map(|snapshot| snapshot.guid);
+        dataset.partial = Some(partial_of(header, base.extents, newest, false));
         Ok(Begun::Receiving)
     }
 
@@ -192,7 +194,7 @@ impl State {
             let copied = first.properties.iter();
             dataset.local.extend(copied.map(|(property, value)| (property.to_string(), value.clone())));
         }
-        dataset.partial = Some(partial_of(header, base_extents, true));
+        dataset.partial = Some(partial_of(header, base_extents, None, true));
         self.datasets.insert(target.clone(), dataset);
         Ok(Begun::Receiving)
     }
@@ -244,7 +246,7 @@ impl State {
             return Err(already_there(target, header));
         }
         // Somebody made a snapshot meanwhile. OpenZFS has one text for everything that does not continue what is there.
-        if !partial.new_dataset && dataset.snapshots.last().map(|newest| newest.guid) != partial.from_guid {
+        if !partial.new_dataset && dataset.newest().map(|newest| newest.guid) != partial.newest {
             return Err(refusal(header, "kernel modules must be upgraded to receive this stream."));
         }
         if let Some(partial) = dataset.partial.take() {

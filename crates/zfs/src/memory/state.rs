@@ -99,6 +99,8 @@ pub(super) struct Partial {
     pub(super) last_received: u64,
     /// Payload bytes that are here.
     pub(super) bytes: u64,
+    /// The dataset's newest snapshot when it began: empty ones may lie above the base.
+    pub(super) newest: Option<Guid>,
     /// The dataset exists only because of this receive.
     pub(super) new_dataset: bool,
     /// A receive is running.

@@ -3,7 +3,7 @@
 use anyhow::ensure;
 
 use super::{Case, seen};
-use crate::stage::Pair;
+use crate::stage::{Pair, Stage};
 
 pub(super) const CASES: &[Case] = &[
     Case {

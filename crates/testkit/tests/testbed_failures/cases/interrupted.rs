@@ -3,7 +3,7 @@
 use anyhow::ensure;
 
 use super::{Case, seen};
-use crate::stage::Pair;
+use crate::stage::{Pair, Stage};
 
 const FULL: &str = "zfs send -L -c -e \"$from@one\"";
 
