@@ -3,8 +3,8 @@
 //! # Design
 //!
 //! Each agent has a certificate of the witness's own authority, which names its system ([`credentials`]). One listens on one port; another
-//! one, which has leased a transfer, connects with the ticket that came with the lease ([`ticket`]), and asks for the commands that the
-//! engine would give ssh. What the ticket's transfer does not need is refused, whoever asks ([`authorise`]).
+//! one, which has leased a transfer, connects with the ticket that came with the lease (`ticket`), and asks for the commands that the
+//! engine would give ssh. What the ticket's transfer does not need is refused, whoever asks (`authorise`).
 //!
 //! # Failure modes
 //!
