@@ -240,7 +240,7 @@ async fn check_zfs(enrolled: bool, arguments: &DoctorArgs, duties: &Duties, chec
     if arguments.probe {
         let runner = runner.clone().through(arguments.ssh.privilege);
         for (duty, dataset) in duties {
-            probe::check(&runner, *duty, dataset, checks).await;
+            probe::check(&runner, &features, (*duty, dataset), checks).await;
         }
     }
     foreign::check(&runner, &features, duties, checks).await;

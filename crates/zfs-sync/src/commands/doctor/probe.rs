@@ -7,6 +7,7 @@ use zfs_sync_zfs::{
     command::{Command, OwnBookmark, OwnTag, Scope},
     delegation::Duty,
     error::{Error, Kind},
+    features::Features,
     inventory::read_history,
     runner::Runner,
 };
@@ -15,9 +16,14 @@ use super::Check;
 
 const NAME: &str = "zfs.probe";
 
-pub(super) async fn check(runner: &dyn Runner, duty: Duty, dataset: &DatasetName, checks: &mut Vec<Check>) {
+pub(super) async fn check(
+    runner: &dyn Runner,
+    features: &Features,
+    (duty, dataset): (Duty, &DatasetName),
+    checks: &mut Vec<Check>,
+) {
     let failed = |error: &Error| Check::fail(NAME, error.code(), format!("{dataset}: {error}"));
-    let history = match read_history(runner, &Scope::Only(dataset.clone())).await {
+    let history = match read_history(runner, &Scope::Only(dataset.clone()), features).await {
         Ok(history) => history,
         // Nothing was received yet: nothing can be tried.
         Err(error) if error.kind == Kind::NotFound && duty == Duty::Target => return,
