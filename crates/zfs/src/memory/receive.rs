@@ -59,6 +59,7 @@ fn partial_of(header: &Header, base_extents: usize, new_dataset: bool) -> Partia
         to_name: header.to_name.clone(),
         creation: header.creation,
         raw: header.raw,
+        newest_then: None,
         base_extents,
         extents: Vec::new(),
         last_received: 0,
@@ -136,7 +137,8 @@ impl State {
         if dataset.log.len() != base.extents || (header.raw && !newest) {
             return refused(format!("destination {target} has been modified\nsince most recent snapshot"));
         }
-        dataset.partial = Some(partial_of(header, base.extents, false));
+        let newest_then = dataset.newest().map(|snapshot| snapshot.guid);
+        dataset.partial = Some(Partial { newest_then, ..partial_of(header, base.extents, false) });
         Ok(Begun::Receiving)
     }
 
@@ -244,7 +246,7 @@ impl State {
             return Err(already_there(target, header));
         }
         // Somebody made a snapshot meanwhile. OpenZFS has one text for everything that does not continue what is there.
-        if !partial.new_dataset && dataset.snapshots.last().map(|newest| newest.guid) != partial.from_guid {
+        if !partial.new_dataset && dataset.newest().map(|newest| newest.guid) != partial.newest_then {
             return Err(refusal(header, "kernel modules must be upgraded to receive this stream."));
         }
         if let Some(partial) = dataset.partial.take() {
