@@ -59,7 +59,6 @@ fn partial_of(header: &Header, base_extents: usize, newest: Option<Guid>, new_da
         to_name: header.to_name.clone(),
         creation: header.creation,
         raw: header.raw,
-        newest_then: None,
         base_extents,
         extents: Vec::new(),
         last_received: 0,

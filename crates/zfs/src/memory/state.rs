@@ -91,8 +91,6 @@ pub(super) struct Partial {
     pub(super) to_name: SnapshotName,
     pub(super) creation: i64,
     pub(super) raw: bool,
-    /// The dataset's newest snapshot when it began. Snapshots without content of their own may lie above the base.
-    pub(super) newest_then: Option<Guid>,
     /// How many writes of the dataset the stream builds on.
     pub(super) base_extents: usize,
     /// What came so far; of the last one perhaps only a part.
