@@ -9,9 +9,10 @@ use zfs_sync_core::{
     guid::Guid,
     name::{DatasetName, SnapshotName},
     plan::{Action, Base, Protection, Send, Step},
+    stream::CopiedProperty,
 };
 use zfs_sync_zfs::{
-    command::{Command, Dependents, ReceiveCommand, Scope, SendCommand},
+    command::{Command, Dependents, ReceiveCommand, Scope, SendCommand, Setting},
     parse::resume_token::ResumeToken,
 };
 
@@ -77,6 +78,7 @@ fn on_source(
         Command::ListHistory { scope: Scope::Everything } => return Ok(Some(Check::OnlyHeld)),
         Command::ListDatasets { scope: Scope::Only(dataset), .. }
         | Command::ListHistory { scope: Scope::Only(dataset) }
+        | Command::GetTree { scope: Scope::Only(dataset), .. }
         | Command::Get { dataset, .. }
         | Command::GetValue { dataset, .. }
         | Command::GetSource { dataset, .. }
@@ -157,9 +159,14 @@ fn on_target(session: &Session, step: &Step, send: &Send, command: &Command) -> 
     // Room is looked for above the target as well.
     let reads = |dataset: &DatasetName| is_target(dataset) || is_above(dataset) || Some(dataset) == origin;
     let may_receive = moves_data(&session.ticket);
+    // What the plan, which the witness has signed, wants to have copied.
+    let may_copy = |property: &CopiedProperty| {
+        send.properties.contains(property) || *property == CopiedProperty::record_size()
+    };
     let allowed = match command {
         Command::ListDatasets { scope: Scope::Only(dataset), .. }
         | Command::ListHistory { scope: Scope::Only(dataset) }
+        | Command::GetTree { scope: Scope::Only(dataset), .. }
         | Command::Get { dataset, .. } => reads(dataset),
         Command::Holds { snapshot } => is_target(snapshot.dataset()),
         Command::Hold { tag, snapshot } => {
@@ -168,16 +175,31 @@ fn on_target(session: &Session, step: &Step, send: &Send, command: &Command) -> 
         Command::Release { tag, snapshot } => {
             is_base_hold(step, tag.as_str()) && is_target(snapshot.dataset())
         }
+        Command::HoldAll { tag, snapshots } => {
+            tag.as_str() == protection.base_hold() && snapshots.iter().all(|name| is_target(name.dataset()))
+        }
+        Command::ReleaseAll { tag, snapshots } => {
+            is_base_hold(step, tag.as_str()) && snapshots.iter().all(|name| is_target(name.dataset()))
+        }
         Command::PoolFeatures { pool } => pool == step.target.pool(),
         Command::CreatePlaceholder { dataset } | Command::CreateBare { dataset } => {
             may_receive && is_above(dataset) && !is_target(dataset) && send.create_parents.contains(dataset)
         }
+        Command::AbortReceive { dataset } => may_receive && is_target(dataset),
         // Nothing but what a new replica gets can be set.
-        Command::AbortReceive { dataset } | Command::Set { dataset, .. } => may_receive && is_target(dataset),
+        Command::Set { dataset, setting } => {
+            let is_planned = match setting {
+                Setting::Copied(property, _) => may_copy(property),
+                _ => true,
+            };
+            may_receive && is_target(dataset) && is_planned
+        }
         Command::Receive(receive) => {
-            let ReceiveCommand { dataset, origin: from, .. } = receive;
+            let ReceiveCommand { dataset, first, origin: from, .. } = receive;
+            let mut copied = first.iter().flat_map(|first| &first.properties);
+            let are_planned = copied.all(|(property, _)| may_copy(property));
             let from = from.as_ref().map(SnapshotName::dataset);
-            may_receive && is_target(dataset) && from.is_none_or(|from| Some(from) == origin)
+            may_receive && are_planned && is_target(dataset) && from.is_none_or(|from| Some(from) == origin)
         }
         _ => false,
     };

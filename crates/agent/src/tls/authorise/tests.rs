@@ -169,6 +169,54 @@ fn what_the_transfer_does_not_need_is_refused(#[case] command: Command) {
 }
 
 #[test]
+fn a_replica_gets_only_what_the_plan_copies() {
+    let mut session = session(false);
+    let with = |property: &str| {
+        let first = FirstReceive {
+            properties: vec![(property.parse().unwrap(), "x".to_owned())],
+            ..FirstReceive::new(DatasetKind::Filesystem, StreamForm::WHOLE)
+        };
+        Command::Receive(ReceiveCommand::begins(dataset("backup/new/a"), first))
+    };
+    assert!(authorise(&session, &with("recordsize")).is_ok());
+    assert!(authorise(&session, &with("compression")).is_err());
+    let Action::Send(send) = &mut session.ticket.step.action else { unreachable!() };
+    send.properties = vec!["compression".parse().unwrap()];
+    assert!(authorise(&session, &with("compression")).is_ok());
+    let set = |setting| Command::Set { dataset: dataset("backup/new/a"), setting };
+    assert!(authorise(&session, &set(Setting::ReadOnly)).is_ok());
+    let other = Setting::Copied("atime".parse().unwrap(), "on".to_owned());
+    assert!(authorise(&session, &set(other)).is_err());
+}
+
+/// Holds that are placed and released together are judged each by itself.
+#[test]
+fn of_many_holds_none_is_anybody_elses() {
+    let protection = plan().protection();
+    let (step_hold, base_hold) = (own(protection.step_hold()), own(protection.base_hold()));
+    for (at_source, tag, mine, other) in [
+        (true, step_hold, "tank/a@one", "tank/b@one"),
+        (false, base_hold, "backup/new/a@one", "backup/b@one"),
+    ] {
+        let session = session(at_source);
+        let hold = |names: &[&str]| Command::HoldAll {
+            tag: tag.clone(),
+            snapshots: names.iter().map(|name| snapshot(name)).collect(),
+        };
+        let release = |names: &[&str]| Command::ReleaseAll {
+            tag: tag.clone(),
+            snapshots: names.iter().map(|name| snapshot(name)).collect(),
+        };
+        for command in [hold(&[mine, mine]), release(&[mine])] {
+            assert_eq!(authorise(&session, &command), Ok(Check::Nothing), "{}", command.display_line());
+        }
+        for command in [hold(&[mine, other]), release(&[other, mine])] {
+            assert!(authorise(&session, &command).is_err(), "{}", command.display_line());
+        }
+    }
+}
+
+#[test]
 fn each_side_does_its_own_part_only() {
     assert!(authorise(&session(true), &receive("backup/new/a", None)).is_err());
     assert!(authorise(&session(false), &full("tank/a@one", true)).is_err());

@@ -12,8 +12,7 @@ use zfs_sync_zfs::{
     command::{Command, ListColumns, Scope},
     error::Error,
     features::Features,
-    inventory::read_history,
-    parse,
+    inventory::{list_datasets, read_history},
     runner::{Output, Runner},
 };
 
@@ -131,11 +130,8 @@ pub(super) async fn look(runner: &dyn Runner, session: &Session, check: &Check) 
 }
 
 async fn refuse_encrypted(runner: &dyn Runner, source: &DatasetName) -> Result<(), NotDone> {
-    let columns = ListColumns::Dataset;
-    let command = Command::ListDatasets { scope: Scope::Only(source.clone()), columns };
-    let output = runner.run(&command).await?;
-    let rows = parse::datasets(&output.stdout, columns)
-        .map_err(|what| Error::unparsable(runner.host(), &command, &what))?;
+    let features = Features::probe(runner).await?;
+    let rows = list_datasets(runner, &Scope::Only(source.clone()), &features).await?;
     match rows.iter().find(|row| row.name == *source) {
         Some(row) if !row.properties.encrypted => Ok(()),
         Some(_) => {
