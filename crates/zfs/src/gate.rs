@@ -17,13 +17,14 @@
 //! whoever is behind the gate nothing else exists.
 
 use zfs_sync_core::{
+    guid::Guid,
     name::{DatasetName, SnapshotName},
     plan::Casualty,
 };
 
 use crate::{
     command::{self, Command, Dependents, Doomed, ReceiveCommand, Scope, SendCommand, Spared, Spoken},
-    parse::{SnapshotDependents, resume_token::ResumeToken},
+    parse::{History, SnapshotDependents, resume_token::ResumeToken},
     runner::{Privilege, REMOTE_ENVIRONMENT},
 };
 
@@ -55,6 +56,39 @@ pub enum Admitted {
     Run(Vec<Command>),
     /// One snapshot may be destroyed, when a look says that nobody holds it and nothing was cloned from it: see [`doomed`].
     Destroy(SnapshotName),
+    /// An interrupted stream is continued, when a look says that the tree has what it is made of: see [`Resumed::is_of`].
+    Resume(Resumed),
+}
+
+/// A stream that is continued by a token. The token comes from the other side; `zfs send` goes by the GUIDs in it, and looks for them in the
+/// whole pool, whatever dataset it names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resumed {
+    /// As it was asked for.
+    pub command: Command,
+    /// The dataset it names, which lies in the tree.
+    pub dataset: DatasetName,
+    /// Where it ends.
+    pub to: Guid,
+    /// Where it starts, unless it is whole.
+    pub from: Option<Guid>,
+}
+
+impl Resumed {
+    /// True when it ends in a snapshot of the dataset it names, and starts from a snapshot or bookmark within the tree, whose histories
+    /// these are.
+    pub fn is_of(&self, histories: &History) -> bool {
+        let ends = histories
+            .get(&self.dataset)
+            .is_some_and(|(snapshots, _)| snapshots.iter().any(|snapshot| snapshot.guid == self.to));
+        let starts = |from: Guid| {
+            histories.values().any(|(snapshots, bookmarks)| {
+                let mut guids = snapshots.iter().map(|snapshot| snapshot.guid);
+                guids.any(|guid| guid == from) || bookmarks.iter().any(|bookmark| bookmark.guid == from)
+            })
+        };
+        ends && self.from.is_none_or(starts)
+    }
 }
 
 /// Why a line is not run.
@@ -95,7 +129,11 @@ impl Gate {
                 self.within(snapshot.dataset())?;
                 Ok(Admitted::Destroy(snapshot))
             }
-            Spoken::Command(command) => self.admit_command(command).map(Admitted::Run),
+            Spoken::Command(command) => {
+                let resumed = self.resumed(&command)?;
+                let commands = self.admit_command(command)?;
+                Ok(resumed.map_or(Admitted::Run(commands), Admitted::Resume))
+            }
         }
     }
 
@@ -238,6 +276,23 @@ impl Gate {
                 self.within(to.dataset())
             }
         }
+    }
+
+    fn resumed(&self, command: &Command) -> Result<Option<Resumed>, Refused> {
+        let (Command::Send(SendCommand::Resume { token, .. })
+        | Command::Estimate(SendCommand::Resume { token, .. })) = command
+        else {
+            return Ok(None);
+        };
+        let token = ResumeToken::decode(token).map_err(|_| Refused::NotOurLine)?;
+        let to: SnapshotName = token.to_name.parse().map_err(|_| Refused::NotOurLine)?;
+        self.within(to.dataset())?;
+        Ok(Some(Resumed {
+            command: command.clone(),
+            dataset: to.dataset().clone(),
+            to: Guid::new(token.to_guid),
+            from: token.from_guid.map(Guid::new),
+        }))
     }
 
     fn within(&self, dataset: &DatasetName) -> Result<(), Refused> {

@@ -41,6 +41,10 @@ const RENEW_EVERY: Duration = Duration::from_secs(4);
 /// it, it would plan the same step again, which does nothing twice.
 const REPORT_FIRST: Duration = Duration::from_secs(5);
 
+/// After a step that destroys, the witness must not take a copy for present that a look from before it still shows: somebody else's last copy
+/// could go for it. So its result waits for a report however long the look takes, within reason.
+const REPORT_OF_DESTRUCTION: Duration = Duration::from_mins(30);
+
 /// Why an execution was told to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stop {
@@ -130,7 +134,9 @@ async fn run(shared: Arc<Shared>, leased: LeasedTransfer, place: OwnedSemaphoreP
 
     shared.reporter.mark(local_datasets(&leased));
     // Without a witness that answers it only waits; and when the agent stops, the last results go out at once.
-    let _reported = shared.unless_shutdown(shared.reporter.report(REPORT_FIRST)).await;
+    let destroys = !leased.step.action.destroys().is_empty();
+    let wait = if destroys { REPORT_OF_DESTRUCTION } else { REPORT_FIRST };
+    let _reported = shared.unless_shutdown(shared.reporter.report(wait)).await;
     drop(kept_back);
 }
 

@@ -58,9 +58,11 @@ pub(super) async fn execute(run: &Run<'_>, send: &Send) -> Execution {
     match prepare(run, send).await {
         // An attempt whose end nobody heard of; what it could not do afterwards is done now.
         Ok(Prepared::AlreadyThere(view)) => {
+            let inspected = inspect_late(run, send, &view).await;
             run.watcher.stage(Stage::Finishing);
             let settled = tidy_up(run, &view).await;
-            Execution { outcome: TransferOutcome::Succeeded, bytes: 0, resumed_from: None, settled }
+            let outcome = inspected.map_or_else(Failure::into_outcome, |()| TransferOutcome::Succeeded);
+            Execution { outcome, bytes: 0, resumed_from: None, settled }
         }
         Ok(Prepared::Ready(stream)) => {
             let before = run.watcher.counter().bytes();
@@ -73,6 +75,17 @@ pub(super) async fn execute(run: &Run<'_>, send: &Send) -> Execution {
             Execution { outcome: failure.into_outcome(), bytes: 0, resumed_from: None, settled }
         }
     }
+}
+
+/// A replica that began with an attempt which died before it could look at it is looked at now.
+async fn inspect_late(run: &Run<'_>, send: &Send, view: &View) -> Result<(), Failure> {
+    let begins = send.base.is_none() || send.target_origin.is_some();
+    let is_newborn = view.target.as_ref().is_some_and(|target| target.snapshots.len() == 1);
+    if !begins || !is_newborn {
+        return Ok(());
+    }
+    let chosen = birth(run.step, send, run.sides).await?;
+    inspect(run, send, &chosen).await
 }
 
 async fn prepare(run: &Run<'_>, send: &Send) -> Result<Prepared, Failure> {

@@ -163,6 +163,8 @@ fn on_target(session: &Session, step: &Step, send: &Send, command: &Command) -> 
     let may_copy = |property: &CopiedProperty| {
         send.properties.contains(property) || *property == CopiedProperty::record_size()
     };
+    // A replica that exists keeps what its owner has set.
+    let begins = send.base.is_none() || send.target_origin.is_some();
     let allowed = match command {
         Command::ListDatasets { scope: Scope::Only(dataset), .. }
         | Command::ListHistory { scope: Scope::Only(dataset) }
@@ -192,14 +194,19 @@ fn on_target(session: &Session, step: &Step, send: &Send, command: &Command) -> 
                 Setting::Copied(property, _) => may_copy(property),
                 _ => true,
             };
-            may_receive && is_target(dataset) && is_planned
+            may_receive && begins && is_target(dataset) && is_planned
         }
         Command::Receive(receive) => {
             let ReceiveCommand { dataset, first, origin: from, .. } = receive;
             let mut copied = first.iter().flat_map(|first| &first.properties);
             let are_planned = copied.all(|(property, _)| may_copy(property));
             let from = from.as_ref().map(SnapshotName::dataset);
-            may_receive && are_planned && is_target(dataset) && from.is_none_or(|from| Some(from) == origin)
+            let may_begin = begins || first.is_none();
+            may_receive
+                && may_begin
+                && are_planned
+                && is_target(dataset)
+                && from.is_none_or(|from| Some(from) == origin)
         }
         _ => false,
     };

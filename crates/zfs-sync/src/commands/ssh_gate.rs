@@ -11,10 +11,11 @@ use std::{
 
 use zfs_sync_api::codes::ErrorCode;
 use zfs_sync_zfs::{
-    command::{Command, Dependents},
+    command::{Command, Dependents, Scope},
     error::{Error, Kind},
+    features::Features,
     gate::{Admitted, Gate, Role, doomed},
-    inventory::read_dependents,
+    inventory::{read_dependents, read_history},
     runner::{LocalRunner, Runner as _},
 };
 
@@ -54,6 +55,19 @@ pub(super) async fn run(arguments: &GateArgs) -> Result<Exit, Failure> {
             match doomed(&snapshot, &found) {
                 Ok(snapshot) => return run_all(&runner, vec![Command::DestroySnapshot { snapshot }]).await,
                 Err(spared) => spared.to_string(),
+            }
+        }
+        Ok(Admitted::Resume(resumed)) => {
+            let look = async {
+                let features = Features::probe(&runner).await?;
+                read_history(&runner, &Scope::Tree(gate.tree.clone()), &features).await
+            };
+            match look.await {
+                Ok(histories) if resumed.is_of(&histories) => {
+                    return run_all(&runner, vec![resumed.command]).await;
+                }
+                Ok(_) => format!("the token is of snapshots that {} has not", gate.tree),
+                Err(error) => return Ok(pass_on(&error)),
             }
         }
         Err(why) => why,

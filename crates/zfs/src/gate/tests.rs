@@ -14,6 +14,7 @@ const APPEND_ONLY: Role = Role::Target { append_only: true };
 
 fn lines(admitted: &Admitted) -> Vec<String> {
     match admitted {
+        Admitted::Resume(resumed) => vec![resumed.command.display_line()],
         Admitted::Run(commands) => commands.iter().map(Command::display_line).collect(),
         Admitted::Destroy(snapshot) => vec![format!("zfs destroy {snapshot}")],
     }
@@ -103,6 +104,28 @@ fn a_token_for_another_dataset_is_refused() {
     let refused = gate(SOURCE).admit(&line("tank/secret@x")).unwrap_err();
     assert!(matches!(refused, Refused::OutsideTree { .. }), "{refused}");
     assert_eq!(gate(SOURCE).admit("zfs send -t 1-0-0-00"), Err(Refused::NotOurLine));
+}
+
+#[test]
+fn a_token_of_what_lies_outside_the_tree_is_refused_whatever_it_names() {
+    let token = |to_guid: u64, from_guid: Option<u64>| {
+        let to_name = "backup/nas1/a@x".to_owned();
+        ResumeToken { to_guid, to_name, from_guid, ..ResumeToken::default() }.encode()
+    };
+    let histories = crate::parse::history(
+        "backup/nas1/a@x\t7\t5\t0\t0\t0\t0\nbackup/nas1/a#y\t3\t2\t0\t-\t-\t-\nbackup/nas1/b@z\t9\t6\t0\t0\t0\t0\n",
+    )
+    .unwrap();
+    for (to, from, is_ours) in
+        [(7, None, true), (7, Some(3), true), (8, None, false), (9, None, false), (7, Some(4), false)]
+    {
+        let Admitted::Resume(resumed) =
+            gate(SOURCE).admit(&format!("zfs send -t {}", token(to, from))).unwrap()
+        else {
+            panic!("a stream is continued")
+        };
+        assert_eq!(resumed.is_of(&histories), is_ours, "{to} {from:?}");
+    }
 }
 
 #[test]
