@@ -32,7 +32,7 @@ fn large_blocks_are_pinned_and_the_record_size_comes_along() -> Result<()> {
 #[test]
 fn what_the_targets_pool_may_not_have_is_left_out_or_refused() -> Result<()> {
     let (nas1, nas2) = (host("nas1"), host("nas2"));
-    nas2.ok("truncate -s 256M /tmp/bare.img && zpool create -d -o feature@lz4_compress=enabled bare /tmp/bare.img")?;
+    nas2.ok("truncate -s 256M /tmp/bare.img && zpool create -d -o feature@lz4_compress=enabled -o feature@extensible_dataset=enabled bare /tmp/bare.img")?;
     nas1.ok("zfs create -o recordsize=1M -o compression=zstd tank/rich && dd if=/dev/urandom of=/tank/rich/file bs=1M count=1 status=none && echo tiny >/tank/rich/tiny && zfs snapshot tank/rich@one")?;
     let said = replicate("nas1", "tank/rich", "nas2", "bare/rich", "")?;
     for code in ["W_FEATURE_LARGE_BLOCKS", "W_FEATURE_COMPRESSED", "W_FEATURE_EMBEDDED"] {
