@@ -4,8 +4,8 @@
 //!
 //! - *Commands* share one connection (`ControlMaster`), and there run in a few shells that stay open ([`Shells`]): each costs a round trip and one
 //!   process over there. A host that gives no shell runs them one by one, each on a channel of its own.
-//! - *Small streams* have a channel on the same connection. ssh keeps a window for each channel, so a receiver that stalls holds up nobody
-//!   else's (seen with a receiver that was stopped: `a_stalled_stream_holds_up_nobody` in the testbed).
+//! - *Small streams* have a channel on the same connection. ssh keeps a window for each channel, so that a receiver that stalls holds up
+//!   nobody else's (`a_stalled_stream_holds_up_nobody` in the testbed tries it).
 //! - *Other streams* have a connection of their own: encryption is one thread a connection, and many large streams want more of them.
 
 use std::{
