@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use crate::stage::{Pair, Stage};
 
+mod crypto;
 mod history;
 mod interrupted;
 mod midway;
@@ -47,7 +48,8 @@ impl Case {
 
 /// All cases.
 pub(crate) fn all() -> Vec<&'static Case> {
-    let tables = [streams::CASES, space::CASES, history::CASES, midway::CASES, interrupted::CASES];
+    let tables =
+        [streams::CASES, space::CASES, history::CASES, midway::CASES, interrupted::CASES, crypto::CASES];
     tables.into_iter().flatten().collect()
 }
 
