@@ -55,7 +55,7 @@ pub(super) const CASES: &[Case] = &[
             stage.here("zfs send \"$from@one\" | ssh \"$target\" zfs receive -u \"$to\"")?;
             stage.write("two")?;
             let refused = stage.replicate("")?;
-            ensure!(refused.exit != 0 && stage.history(stage.target, &stage.to)?.len() == 1, "{refused}");
+            ensure!(refused.exit != 0 && Stage::history(stage.target, &stage.to)?.len() == 1, "{refused}");
             seen![refused]
         },
         ..Case::PLAIN
