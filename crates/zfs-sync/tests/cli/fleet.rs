@@ -91,6 +91,7 @@ impl Fleet {
             datasets: datasets.collect(),
             removed: Vec::new(),
             retention: None,
+            looked_at: None,
         };
         let answer = self.runtime.block_on(host.client.report_inventory(host.id, &report)).unwrap();
         assert!(answer.accepted, "{answer:?}");
