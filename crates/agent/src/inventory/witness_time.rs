@@ -34,7 +34,7 @@ impl WitnessTime {
     pub fn at_least(&self, moment: Duration) -> Option<Timestamp> {
         let Heard { said, at } = (*self.0.lock().expect("no holder of this lock panics"))?;
         let since = moment.checked_sub(at)?;
-        said.checked_add(since - since / RUNS_APART).ok()
+        said.checked_add(since.saturating_sub(since / RUNS_APART)).ok()
     }
 }
 
