@@ -86,7 +86,7 @@ async fn an_agent_that_does_not_say_when_it_looked_keeps_nothing_for_others() {
 #[tokio::test]
 async fn a_look_that_is_still_to_come_is_not_believed() {
     let fleet = rolling_back().await;
-    fleet.report_look(fleet.now().checked_add(std::time::Duration::from_secs(3600)).ok()).await;
+    fleet.report_look(fleet.now().checked_add(std::time::Duration::from_hours(1)).ok()).await;
     assert_eq!(fleet.witness.lease(&fleet.nas3).await, Vec::<Value>::new());
 }
 
