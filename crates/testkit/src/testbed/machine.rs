@@ -167,8 +167,10 @@ impl Machine {
 
     /// Writes a file in the machine, atomically.
     pub fn write(&self, remote: &str, content: impl AsRef<[u8]>, mode: u32) -> Result<()> {
-        let file = self.directory.join("outgoing");
-        fs::write(&file, content).with_context(|| format!("could not write {}", file.display()))?;
+        // One of its own: several may be on their way.
+        let file =
+            tempfile::NamedTempFile::new_in(&self.directory).context("could not make a file to send")?;
+        fs::write(&file, content).with_context(|| format!("could not write {}", file.path().display()))?;
         self.copy_to(&file, remote, mode)
     }
 
