@@ -8,7 +8,6 @@ mod clock;
 mod crypto;
 mod history;
 mod interrupted;
-mod many;
 mod midway;
 mod names;
 mod space;
@@ -51,9 +50,7 @@ impl Case {
 
 /// All cases.
 pub(crate) fn all() -> Vec<&'static Case> {
-    // The longest first: what is played side by side ends sooner.
     let tables = [
-        many::CASES,
         streams::CASES,
         space::CASES,
         history::CASES,
