@@ -14,6 +14,7 @@ mod release;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::find::{BATCH, holds_of};
 pub use self::{
     evidence::{Evidence, Knowledge},
     find::{Holding, Kind, Place, find},

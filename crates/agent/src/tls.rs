@@ -12,12 +12,16 @@
 //!   terminated. Both sides notice after fifteen seconds of silence.
 //! - A stolen ticket is worth nothing without the key of the system it was given to, is good for one session, and for one run of the
 //!   agent that listens.
+//! - A session begins nothing once its ticket has ended; the agent whose lease goes on gets another ticket for it in time (`pass`).
+//! - Whoever connects and says nothing takes a place from others who have not said anything either, and from nobody else (`handshakes`).
 //! - A certificate that was lost admits to nothing: without a lease there is no ticket. So deleting a system is enough.
 
 mod authorise;
 pub(crate) mod connect;
 pub mod credentials;
 mod frame;
+mod handshakes;
+pub(crate) mod pass;
 mod pipes;
 pub(crate) mod runner;
 pub(crate) mod serve;

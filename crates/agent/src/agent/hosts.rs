@@ -6,7 +6,7 @@ use zfs_sync_api::{
     codes::ErrorCode,
     v1::{
         agent::{Peer, TransferOutcome},
-        certificate::{SignedTicket, TransportUsed},
+        certificate::TransportUsed,
     },
 };
 use zfs_sync_core::plan::Step;
@@ -15,7 +15,7 @@ use zfs_sync_zfs::{error::Error, features::Features, runner::Runner};
 use super::Shared;
 use crate::{
     engine::Sides,
-    tls::{Transport, runner::TlsRunner},
+    tls::{Transport, pass::Pass, runner::TlsRunner},
 };
 
 /// Both hosts.
@@ -40,12 +40,12 @@ impl Hosts {
         self.transport.clone()
     }
 
-    /// Reaches the peer, over TLS where `ticket` admits to it, and asks what it can do.
+    /// Reaches the peer, over TLS where `pass` admits to it, and asks what it can do.
     pub(super) async fn connect(
         shared: &Shared,
         step: &Step,
         peer: Option<&Peer>,
-        ticket: Option<&SignedTicket>,
+        pass: Option<&Arc<Pass>>,
         push: bool,
     ) -> Result<Self, TransferOutcome> {
         let ours = if push { step.source_system } else { step.target_system };
@@ -62,7 +62,7 @@ impl Hosts {
         let Some(peer) = peer else {
             return Ok(Self { source: local.clone(), target: local, transport: None });
         };
-        let (runner, features, transport) = reach(shared, peer, ticket).await?;
+        let (runner, features, transport) = reach(shared, peer, pass).await?;
         let (remote, transport) = ((runner, features), Some(transport));
         let (source, target) = if push { (local, remote) } else { (remote, local) };
         Ok(Self { source, target, transport })
@@ -72,16 +72,12 @@ impl Hosts {
 type Reached = (Arc<dyn Runner>, Features, TransportUsed);
 
 /// TLS where the peer listens and this agent may, else ssh. What failed over TLS goes by ssh only where both are allowed, and never unseen.
-async fn reach(
-    shared: &Shared,
-    peer: &Peer,
-    ticket: Option<&SignedTicket>,
-) -> Result<Reached, TransferOutcome> {
-    let tls = match (shared.transport, &peer.tls, ticket) {
-        (Transport::Auto | Transport::Tls, Some(address), Some(ticket))
+async fn reach(shared: &Shared, peer: &Peer, pass: Option<&Arc<Pass>>) -> Result<Reached, TransferOutcome> {
+    let tls = match (shared.transport, &peer.tls, pass) {
+        (Transport::Auto | Transport::Tls, Some(address), Some(pass))
             if shared.connections.has_certificate() =>
         {
-            Some((address, ticket))
+            Some((address, pass))
         }
         (Transport::Tls, _, _) => {
             let hostname = &peer.hostname;
@@ -92,10 +88,10 @@ async fn reach(
         }
         _ => None,
     };
-    let Some((address, ticket)) = tls else { return by_ssh(shared, peer, None).await };
+    let Some((address, pass)) = tls else { return by_ssh(shared, peer, None).await };
     let (connections, name) = (Arc::clone(&shared.connections), peer.hostname.clone());
     let runner: Arc<dyn Runner> =
-        Arc::new(TlsRunner::new(connections, address.clone(), name, ticket.clone()));
+        Arc::new(TlsRunner::new(connections, address.clone(), name, Arc::clone(pass)));
     match Features::probe(&*runner).await {
         Ok(features) => Ok((runner, features, TransportUsed { kind: "tls".to_owned(), note: None })),
         Err(error)

@@ -15,7 +15,7 @@ use super::{Shared, backoff::Backoff, hosts::Hosts, replicas::Worker, watcher::L
 use crate::{
     engine::{self, Settled},
     ledger::{Entry, Phase},
-    tls::Transport,
+    tls::{Transport, pass::Pass},
 };
 
 /// How often a partial receive that waits is looked at: when it is gone, its holds go within this time.
@@ -105,7 +105,8 @@ async fn look_after(shared: &Shared, entry: &Entry) -> Option<Settled> {
     let (transfer, generation) = (*transfer, *generation);
     let _claim = shared.replicas.claim(step, Worker::Janitor).ok()?;
     let (peer, ticket) = admission(shared, transfer, peer.clone()).await;
-    let settled = match Hosts::connect(shared, step, peer.as_ref(), ticket.as_ref(), *push).await {
+    let pass = ticket.map(|ticket| Arc::new(Pass::new(ticket)));
+    let settled = match Hosts::connect(shared, step, peer.as_ref(), pass.as_ref(), *push).await {
         Ok(hosts) => {
             let watcher = LedgerWatcher::new(transfer, Arc::clone(&shared.ledger), Flow::default());
             engine::settle(step, &hosts.sides(), &watcher).await

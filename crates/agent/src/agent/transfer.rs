@@ -29,6 +29,7 @@ use super::{
 use crate::{
     engine::{self, Execution, Fence, Settled, Stage, Watcher as _},
     ledger::LedgerError,
+    tls::pass::Pass,
 };
 
 /// Progress is told at most this often.
@@ -101,9 +102,10 @@ async fn run(shared: Arc<Shared>, leased: LeasedTransfer, place: OwnedSemaphoreP
         let _already = stop.set(why);
         cancel.cancel();
     };
+    let pass = leased.ticket.clone().map(|ticket| Arc::new(Pass::new(ticket)));
     let fence = Fence::new(Arc::clone(&shared.boot_clock), Duration::from_millis(leased.lease_ms));
     let work = async {
-        let execution = execute(&shared, &leased, &watcher, &cancel, &fence).await;
+        let execution = execute(&shared, &leased, pass.as_ref(), &watcher, &cancel, &fence).await;
         done.cancel();
         execution
     };
@@ -118,7 +120,7 @@ async fn run(shared: Arc<Shared>, leased: LeasedTransfer, place: OwnedSemaphoreP
     };
     let telling = async {
         tokio::select! {
-            () = tell(&shared, &leased, &watcher, &fence, &stop_for) => {}
+            () = tell(&shared, &leased, pass.as_deref(), &watcher, &fence, &stop_for) => {}
             () = done.cancelled() => {}
         }
     };
@@ -138,18 +140,19 @@ async fn run(shared: Arc<Shared>, leased: LeasedTransfer, place: OwnedSemaphoreP
 async fn execute(
     shared: &Shared,
     leased: &LeasedTransfer,
+    pass: Option<&Arc<Pass>>,
     watcher: &LedgerWatcher,
     cancel: &CancellationToken,
     fence: &Fence,
 ) -> Execution {
-    let LeasedTransfer { id, step, peer, push, ticket, .. } = leased;
+    let LeasedTransfer { id, step, peer, push, .. } = leased;
     let _claim = match shared.replicas.claim_for(step, *id).await {
         Ok(claim) => claim,
         Err(busy) => return not_begun(failed(ErrorCode::Busy.code(), busy.to_string(), true)),
     };
     // Nothing is held yet, so here it may stop anywhere.
     let connected = tokio::select! {
-        connected = Hosts::connect(shared, step, peer.as_ref(), ticket.as_ref(), *push) => connected,
+        connected = Hosts::connect(shared, step, peer.as_ref(), pass, *push) => connected,
         () = cancel.cancelled() => Err(TransferOutcome::Cancelled),
     };
     let execution = match connected {
@@ -228,6 +231,7 @@ fn local_datasets(leased: &LeasedTransfer) -> Vec<DatasetName> {
 async fn tell(
     shared: &Shared,
     leased: &LeasedTransfer,
+    pass: Option<&Pass>,
     watcher: &LedgerWatcher,
     fence: &Fence,
     stop_for: &impl Fn(Stop),
@@ -258,6 +262,7 @@ async fn tell(
             resumed_from,
             flow: Some(report(watcher, stage, &flowing, total)),
             transport: watcher.transport().filter(|_| !transport_told),
+            wants_ticket: pass.is_some_and(Pass::wants_renewal),
         };
         let asked = fence.now();
         match shared.client.report_progress(leased.id, &report).await {
@@ -267,6 +272,9 @@ async fn tell(
                 told = Some((now, bytes, stage));
                 if let Some(limits) = &answer.limits {
                     shared.limits.learn(limits, shared.clock.now());
+                }
+                if let Some((pass, ticket)) = pass.zip(answer.ticket) {
+                    pass.renew(ticket);
                 }
                 transport_told |= report.transport.is_some();
                 if answer.cancel {

@@ -109,6 +109,7 @@ async fn prepare(run: &Run<'_>, send: &Send) -> Result<Prepared, Failure> {
     let is_clone = view.target.as_ref().is_some_and(|target| target.properties.origin.is_some());
     let resumable = is_resumable(run.sides);
     let mut at_most = None;
+    let mut dead = None;
     let mut stream = match route {
         Route::AlreadyThere => return Ok(Prepared::AlreadyThere(Box::new(view))),
         Route::Resume { token, base, to, bytes } => {
@@ -143,7 +144,7 @@ async fn prepare(run: &Run<'_>, send: &Send) -> Result<Prepared, Failure> {
                     );
                     run.watcher.caution(Warning::TokenForeign, &detail);
                 }
-                discard_partial(run, &partial).await?;
+                dead = Some(partial);
             }
             if is_first {
                 create_parents(run, &send.create_parents).await?;
@@ -158,14 +159,18 @@ async fn prepare(run: &Run<'_>, send: &Send) -> Result<Prepared, Failure> {
             let first =
                 with_stream.then_some(FirstReceive { kind: run.step.kind, form: chosen.form, properties });
             let receive = ReceiveCommand { dataset: run.step.target.clone(), first, origin, resumable };
-            at_most = bytes_at_most(source, base.as_ref(), &to).filter(|bytes| *bytes <= SMALL);
+            at_most = bytes_at_most(source, base.as_ref(), &to);
             Stream { command, receive, chosen, newborn, goal: to, resumed_from: None, small: false }
         }
     };
     for Caution { code, detail } in &stream.chosen.cautions {
         run.watcher.caution(*code, detail);
     }
-    let total = size_of(run, &view, at_most, &stream.command).await?;
+    let total = size_of(run, &view, at_most, dead.as_ref(), &stream).await?;
+    // Not before it is known that what takes its place has room.
+    if let Some(partial) = &dead {
+        discard_partial(run, partial).await?;
+    }
     stream.small = total.is_some_and(|bytes| bytes <= SMALL);
     run.watcher.expect(total, stream.resumed_from);
     Ok(Prepared::Ready(Box::new(stream)))
@@ -281,9 +286,9 @@ fn single_command(
     }
 }
 
-/// What the stream can hold at most, from what its snapshots refer to; `None` where that says nothing.
+/// What the stream takes up on the source at most, from what its snapshots refer to there; `None` where that says nothing.
 ///
-/// Data that is compressed on the pool travels as it is (`-c`) or, where that is not possible, larger: this decides on nothing but cost.
+/// Data that is compressed on the pool travels as it is (`-c`, `-w`) or, where that is not possible, larger.
 fn bytes_at_most(source: &Dataset, base: Option<&Base>, to: &Point) -> Option<u64> {
     let after = match base {
         None => return Some(source.snapshot(to.guid)?.referenced),
@@ -294,20 +299,25 @@ fn bytes_at_most(source: &Dataset, base: Option<&Base>, to: &Point) -> Option<u6
     Some(source.snapshots.iter().filter(sent).map(|snapshot| snapshot.referenced).sum())
 }
 
-/// About how many bytes the stream will be, for which there has to be room.
+/// About how many bytes the stream will be, for which there has to be room; what is discarded for it makes some.
 ///
 /// What is over in a moment needs no estimate, which is a process of its own: unless there may be no room for as much as it could be.
 async fn size_of(
     run: &Run<'_>,
     view: &View,
     at_most: Option<u64>,
-    command: &SendCommand,
+    dead: Option<&PartialReceive>,
+    stream: &Stream,
 ) -> Result<Option<u64>, Failure> {
-    if at_most.is_some() && room::check(run, view.target.as_ref(), at_most).await.is_ok() {
-        return Ok(at_most);
+    let target = view.target.as_ref();
+    let freed = dead.map_or(0, |partial| partial.bytes);
+    let small = at_most.filter(|bytes| *bytes <= SMALL);
+    if small.is_some() && room::check(run, target, freed, small).await.is_ok() {
+        return Ok(small);
     }
-    let total = estimate(run, command).await;
-    room::check(run, view.target.as_ref(), total).await?;
+    let total = estimate(run, &stream.command).await;
+    let needed = room::needed(total, at_most, stream.chosen.form);
+    room::check(run, target, freed, needed).await?;
     Ok(total)
 }
 

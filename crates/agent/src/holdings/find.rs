@@ -17,7 +17,7 @@ use zfs_sync_zfs::{
 
 /// Snapshots asked about in one command: with names of 255 bytes still far below the shortest limit of a command line (128 KiB for one
 /// argument, which is what a line over ssh is).
-const BATCH: usize = 200;
+pub(crate) const BATCH: usize = 200;
 
 /// What it is for, as its name says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -126,7 +126,7 @@ pub async fn find(runner: &dyn Runner, features: &Features, scope: &Scope) -> Re
 }
 
 /// The holds of many snapshots. One that is gone meanwhile fails the whole command, so the rest is asked again in halves.
-async fn holds_of(
+pub(crate) async fn holds_of(
     runner: &dyn Runner,
     snapshots: Vec<SnapshotName>,
     exact: bool,

@@ -28,7 +28,7 @@ pub(super) enum Check {
     Nothing,
     /// Of a listing of all datasets, only what has the source's GUID is answered: where the source was renamed to.
     OnlySource,
-    /// Of a listing of all snapshots, only those that are held are answered: where a hold of ours may have gone to.
+    /// Of a listing of all snapshots, only those that this transfer's steps hold are answered: where such a hold may have gone to.
     OnlyHeld,
     /// The source must not be encrypted: it would be sent in the clear.
     NotEncrypted,

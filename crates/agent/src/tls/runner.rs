@@ -14,7 +14,7 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
-use zfs_sync_api::v1::certificate::{SignedTicket, Ticket, TlsAddress};
+use zfs_sync_api::v1::certificate::TlsAddress;
 use zfs_sync_zfs::{
     command::Command,
     error::{Error, Kind},
@@ -24,6 +24,7 @@ use zfs_sync_zfs::{
 use super::{
     connect::{Connections, Link, Trouble},
     frame::{Kind as FrameKind, parse, unexpected},
+    pass::Pass,
     pipes,
     stage::{self, TlsStage},
     wire::{DEADLINE, PING_EVERY, Reply, Request},
@@ -41,10 +42,18 @@ pub(super) struct Inner {
     connections: Arc<Connections>,
     address: TlsAddress,
     name: String,
-    ticket: SignedTicket,
+    pass: Arc<Pass>,
     nonce: Option<Uuid>,
-    /// Known once the session has begun.
-    secret: Mutex<Option<String>>,
+    session: Mutex<Known>,
+}
+
+/// What is known of the session.
+#[derive(Debug, Default)]
+struct Known {
+    /// Once it has begun.
+    secret: Option<String>,
+    /// The ticket that it was last shown.
+    shown: Option<Uuid>,
 }
 
 impl TlsRunner {
@@ -53,10 +62,19 @@ impl TlsRunner {
         connections: Arc<Connections>,
         address: TlsAddress,
         name: String,
-        ticket: SignedTicket,
+        pass: Arc<Pass>,
     ) -> Self {
-        let nonce = serde_json::from_str::<Ticket>(&ticket.ticket).ok().map(|ticket| ticket.nonce);
-        Self(Arc::new(Inner { connections, address, name, ticket, nonce, secret: Mutex::default() }))
+        let nonce = pass.session();
+        Self(Arc::new(Inner { connections, address, name, pass, nonce, session: Mutex::default() }))
+    }
+}
+
+/// What a ticket is answered with.
+async fn ask(link: &mut Link, request: &Request) -> Result<Reply, Trouble> {
+    link.writer.lock().await.message(request).await?;
+    match link.reply().await? {
+        Reply::Refused { code, detail } => Err(Trouble::refused(&code, detail)),
+        reply => Ok(reply),
     }
 }
 
@@ -80,22 +98,27 @@ impl Inner {
     }
 
     async fn join(&self, mut link: Link) -> Result<Link, Trouble> {
-        if link.session.is_some() && link.session == self.nonce {
-            return Ok(link);
-        }
         // Whoever is first begins the session; the others wait and join it.
-        let mut known = self.secret.lock().await;
-        let request = Request::Open { ticket: self.ticket.clone(), secret: known.clone() };
-        link.writer.lock().await.message(&request).await?;
-        match link.reply().await? {
-            Reply::Opened { secret } => {
-                *known = Some(secret);
-                link.session = self.nonce;
-                Ok(link)
+        let mut known = self.session.lock().await;
+        if link.session.is_none() || link.session != self.nonce {
+            let ticket = self.pass.first().clone();
+            let request = Request::Open { ticket, secret: known.secret.clone() };
+            match ask(&mut link, &request).await? {
+                Reply::Opened { secret } => {
+                    known.secret = Some(secret);
+                    known.shown = known.shown.or(self.nonce);
+                    link.session = self.nonce;
+                }
+                _ => return Err(unexpected("no answer to the ticket").into()),
             }
-            Reply::Refused { code, detail } => Err(Trouble::refused(&code, detail)),
-            _ => Err(unexpected("no answer to the ticket").into()),
         }
+        if let Some((nonce, ticket)) = self.pass.unseen(known.shown) {
+            match ask(&mut link, &Request::Renew { ticket }).await? {
+                Reply::Renewed => known.shown = Some(nonce),
+                _ => return Err(unexpected("no answer to the next ticket").into()),
+            }
+        }
+        Ok(link)
     }
 
     pub(super) fn keep(&self, link: Link) {
@@ -137,7 +160,7 @@ impl Inner {
                 self.keep(link);
                 return Err(Trouble::refused(&code, detail));
             }
-            Reply::Opened { .. } | Reply::Started | Reply::Ended { .. } => {
+            Reply::Opened { .. } | Reply::Renewed | Reply::Started | Reply::Ended { .. } => {
                 return Err(unexpected("an answer to something else").into());
             }
         };

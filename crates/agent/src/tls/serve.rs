@@ -27,6 +27,7 @@ use zfs_sync_zfs::runner::Runner;
 use super::{
     credentials::{Credentials, Leaf},
     frame::{FrameReader, FrameWriter, Kind, parse, unexpected},
+    handshakes::Handshakes,
     ticket::{Listener, Session, Sessions},
     trust::server_config,
     wire::{Refusal, Reply, Request},
@@ -55,6 +56,7 @@ pub(crate) struct Serving {
     credentials: watch::Receiver<Option<Arc<Credentials>>>,
     config: Mutex<Option<(Arc<Credentials>, Arc<ServerConfig>)>>,
     sessions: Sessions,
+    handshakes: Handshakes,
     places: Arc<Semaphore>,
     of_one: Mutex<BTreeMap<SystemId, Arc<Semaphore>>>,
 }
@@ -75,6 +77,7 @@ impl Serving {
             credentials,
             config: Mutex::default(),
             sessions: Sessions::default(),
+            handshakes: Handshakes::default(),
             places: Arc::new(Semaphore::new(MOST_CONNECTIONS)),
             of_one: Mutex::default(),
         }
@@ -96,18 +99,12 @@ impl Serving {
                     continue;
                 }
             };
-            // Whoever is too many is told by the end of the connection, at no cost.
-            let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-                tracing::warn!(client.address = %from, "too many connections; refused one from {from}");
-                continue;
-            };
             let (serving, stop) = (Arc::clone(&self), shutdown.clone());
             connections.spawn(async move {
                 let served = serving.connection(stream, from, &stop).await;
                 if let Err(error) = served {
                     tracing::debug!(client.address = %from, error = %error, "the connection from {from} has ended: {error}");
                 }
-                drop(place);
             });
         }
         connections.close();
@@ -122,15 +119,13 @@ impl Serving {
     ) -> io::Result<()> {
         stream.set_nodelay(true)?;
         let (credentials, config) = self.config()?;
-        let stream = match timeout(HANDSHAKE, TlsAcceptor::from(config).accept(stream)).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => {
-                tracing::warn!(client.address = %from, error = %error, "refused a connection from {from}: {error}");
-                return Err(error);
-            }
-            Err(_) => return Err(io::Error::new(io::ErrorKind::TimedOut, "no handshake in time")),
-        };
+        let stream = self.handshake(stream, from, config, stop).await?;
         let client = self.client(&stream)?;
+        // Whoever is too many is told by the end of the connection, at no cost.
+        let Ok(_any) = self.places.try_acquire() else {
+            tracing::warn!(client.system = %client, "too many connections; refused one of system {client}");
+            return Err(io::Error::other("there are too many connections"));
+        };
         let Ok(_place) = self.places_of(client).try_acquire_owned() else {
             return Err(io::Error::other(format!("{client} has too many connections")));
         };
@@ -144,6 +139,30 @@ impl Serving {
             session: None,
         };
         connection.serve(stop).await
+    }
+
+    /// What is known before its end is only where they are.
+    async fn handshake(
+        &self,
+        stream: TcpStream,
+        from: SocketAddr,
+        config: Arc<ServerConfig>,
+        stop: &CancellationToken,
+    ) -> io::Result<TlsStream<TcpStream>> {
+        let place = self.handshakes.begin(from.ip());
+        let accepted = tokio::select! {
+            accepted = timeout(HANDSHAKE, TlsAcceptor::from(config).accept(stream)) => accepted,
+            () = place.over.cancelled() => return Err(io::Error::other("others wanted its place before it said who it is")),
+            () = stop.cancelled() => return Err(io::Error::other("the agent stops")),
+        };
+        match accepted {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) => {
+                tracing::warn!(client.address = %from, error = %error, "refused a connection from {from}: {error}");
+                Err(error)
+            }
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "no handshake in time")),
+        }
     }
 
     fn config(&self) -> io::Result<(Arc<Credentials>, Arc<ServerConfig>)> {
@@ -203,13 +222,17 @@ impl Connection<'_> {
                     let reply = self.open(&ticket, secret.as_deref());
                     self.reply(&reply).await?;
                 }
-                Request::Run { command } => match self.session.clone() {
-                    Some(session) => self.run(&session, *command, stop).await?,
-                    None => self.refuse_stranger().await?,
+                Request::Renew { ticket } => {
+                    let reply = self.renew(&ticket);
+                    self.reply(&reply).await?;
+                }
+                Request::Run { command } => match self.admitted() {
+                    Ok(session) => self.run(&session, *command, stop).await?,
+                    Err(refusal) => self.refuse(refusal).await?,
                 },
-                Request::Start { command } => match self.session.clone() {
-                    Some(session) => self.stream(&session, *command, stop).await?,
-                    None => self.refuse_stranger().await?,
+                Request::Start { command } => match self.admitted() {
+                    Ok(session) => self.stream(&session, *command, stop).await?,
+                    Err(refusal) => self.refuse(refusal).await?,
                 },
                 Request::Terminate | Request::StopReading | Request::Finished => {
                     return Err(unexpected("the end of a stream that does not run"));
@@ -237,14 +260,36 @@ impl Connection<'_> {
         }
     }
 
+    fn renew(&self, ticket: &zfs_sync_api::v1::certificate::SignedTicket) -> Reply {
+        let Serving { listener, sessions, clock, .. } = self.serving;
+        let authority = self.credentials.authority();
+        let renewed = match &self.session {
+            Some(session) => sessions.renew(*listener, authority, self.client, session, ticket, clock.now()),
+            None => Err(Refusal::ticket("there is no session that it could renew")),
+        };
+        match renewed {
+            Ok(()) => Reply::Renewed,
+            Err(refusal) => {
+                self.tell(&refusal);
+                refusal.into()
+            }
+        }
+    }
+
+    /// The session, as long as its ticket lasts.
+    fn admitted(&self) -> Result<Arc<Session>, Refusal> {
+        let session = self.session.clone().ok_or_else(|| Refusal::ticket("none was shown"))?;
+        session.check(self.serving.clock.now())?;
+        Ok(session)
+    }
+
     /// Whoever tries what is not allowed is seen in the log.
     fn tell(&self, refusal: &Refusal) {
         let Refusal { code, detail } = refusal;
         tracing::warn!(client.system = %self.client, code, "refused system {}: {code}: {detail}", self.client);
     }
 
-    async fn refuse_stranger(&mut self) -> io::Result<()> {
-        let refusal = Refusal::ticket("none was shown");
+    async fn refuse(&mut self, refusal: Refusal) -> io::Result<()> {
         self.tell(&refusal);
         self.reply(&refusal.into()).await
     }

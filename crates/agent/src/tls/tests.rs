@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests end what they start")]
 
+mod strangers;
 mod throughput;
 
 use std::{
@@ -35,6 +36,7 @@ use zfs_sync_zfs::{
 use super::{
     connect::Connections,
     credentials::{Credentials, Request},
+    pass::Pass,
     runner::TlsRunner,
     serve::Serving,
     testing::{Authority, step, system, ticket},
@@ -155,13 +157,8 @@ impl World {
         let client = 3 - served.number;
         let mut ticket = ticket(step.clone(), system(client), served.instance, SystemClock.now());
         ticket.generation = generation;
-        let signed = self.authority.sign(&ticket);
-        TlsRunner::new(
-            self.connections(client),
-            served.at(served.number),
-            "the other side".to_owned(),
-            signed,
-        )
+        let pass = Arc::new(Pass::new(self.authority.sign(&ticket)));
+        TlsRunner::new(self.connections(client), served.at(served.number), "the other side".to_owned(), pass)
     }
 
     async fn dataset(&self, host: &Host, name: &str) -> Option<Dataset> {
@@ -335,7 +332,14 @@ async fn a_ticket_that_was_used_is_refused() {
     let world = World::new(false);
     let (served, step) = (world.serve(2).await, world.step().await);
     let signed = world.authority.sign(&ticket(step, system(1), served.instance, SystemClock.now()));
-    let show = || TlsRunner::new(world.connections(1), served.at(2), "nas2".to_owned(), signed.clone());
+    let show = || {
+        TlsRunner::new(
+            world.connections(1),
+            served.at(2),
+            "nas2".to_owned(),
+            Arc::new(Pass::new(signed.clone())),
+        )
+    };
     let first = show();
     first.run(&Command::Version).await.unwrap();
     assert_eq!(refused(&show(), &Command::Version).await.kind, Kind::TlsTicket);
@@ -384,7 +388,12 @@ async fn certificates_of_others_and_old_ones_are_refused() {
     let now = SystemClock.now();
     let signed = || world.authority.sign(&ticket(step.clone(), system(1), served.instance, now));
     let connect = |credentials, clock, address| {
-        TlsRunner::new(Arc::new(Connections::new(clock, credentials)), address, "nas2".to_owned(), signed())
+        TlsRunner::new(
+            Arc::new(Connections::new(clock, credentials)),
+            address,
+            "nas2".to_owned(),
+            Arc::new(Pass::new(signed())),
+        )
     };
     let clock = || Arc::new(SystemClock) as Arc<dyn Clock>;
     // Of another witness.

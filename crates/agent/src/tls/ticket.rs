@@ -23,8 +23,9 @@ use super::{trust::is_signed_by, wire::Refusal};
 const SKEW: i64 = 5 * 60;
 /// How long a session without a connection may be joined, in seconds.
 const IDLE: i64 = 10 * 60;
-/// Transfers whose generation is remembered; the oldest go first.
-const REMEMBERED: usize = 4096;
+/// Tickets that are remembered, and transfers whose generation is: each until none of its tickets is good any more. A listener that has to
+/// remember so many within a quarter of an hour is not asked for transfers.
+const REMEMBERED: usize = 65_536;
 
 /// What one ticket has begun.
 #[derive(Debug)]
@@ -33,13 +34,25 @@ pub(super) struct Session {
     pub(super) ticket: Ticket,
     /// Cancelled when a newer attempt of the same transfer has come.
     pub(super) closed: CancellationToken,
+    /// When its newest ticket ends.
+    ends_at: Mutex<Timestamp>,
     /// Other datasets that the session may look at: those in which it was told that what it looks for may be.
     found: Mutex<BTreeSet<DatasetName>>,
 }
 
 impl Session {
     pub(super) fn new(ticket: Ticket) -> Self {
-        Self { ticket, closed: CancellationToken::new(), found: Mutex::default() }
+        let ends_at = Mutex::new(ticket.expires_at);
+        Self { ticket, closed: CancellationToken::new(), ends_at, found: Mutex::default() }
+    }
+
+    fn ends_at(&self) -> Timestamp {
+        *self.ends_at.lock().expect("no holder of this lock panics")
+    }
+
+    /// Refuses what begins after its ticket has ended.
+    pub(super) fn check(&self, now: Timestamp) -> Result<(), Refusal> {
+        check_end(self.ends_at(), now)
     }
 
     pub(super) fn has_found(&self, dataset: &DatasetName) -> bool {
@@ -60,13 +73,24 @@ pub(super) struct Listener {
 }
 
 /// All sessions of one listener.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Sessions(Mutex<State>);
 
-#[derive(Debug, Default)]
+impl Default for Sessions {
+    fn default() -> Self {
+        Self::with_room_for(REMEMBERED)
+    }
+}
+
+#[derive(Debug)]
 struct State {
+    /// How many of each are remembered.
+    room: usize,
     open: BTreeMap<Uuid, Entry>,
-    generations: BTreeMap<TransferId, u64>,
+    /// Tickets that have renewed a session, with the second from which they are good for nothing.
+    renewals: BTreeMap<Uuid, i64>,
+    /// The newest attempt of each transfer, and the second from which no ticket of an older one is good.
+    generations: BTreeMap<TransferId, (u64, i64)>,
 }
 
 #[derive(Debug)]
@@ -77,6 +101,11 @@ struct Entry {
 }
 
 impl Sessions {
+    fn with_room_for(room: usize) -> Self {
+        let (open, renewals, generations) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self(Mutex::new(State { room, open, renewals, generations }))
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().expect("no holder of this lock panics")
     }
@@ -98,6 +127,7 @@ impl Sessions {
         if let Some(entry) = state.open.get_mut(&ticket.nonce) {
             return match secret {
                 Some(secret) if is_equal(secret, &entry.secret) && !entry.session.closed.is_cancelled() => {
+                    // Not looked at its end: it may be about to be renewed.
                     entry.used_at = now;
                     Ok((Arc::clone(&entry.session), entry.secret.clone()))
                 }
@@ -109,12 +139,50 @@ impl Sessions {
             return Err(Refusal::ticket("its session is over"));
         }
         check_time(&ticket, now)?;
+        if state.renewals.contains_key(&ticket.nonce) {
+            return Err(Refusal::ticket("it was used before"));
+        }
         state.admit(&ticket)?;
         let secret = new_secret();
         let session = Arc::new(Session::new(ticket));
         let entry = Entry { session: Arc::clone(&session), secret: secret.clone(), used_at: now };
         state.open.insert(session.ticket.nonce, entry);
         Ok((session, secret))
+    }
+
+    /// Lets a session go on until the end of another ticket of the same lease. Shown again it changes nothing.
+    pub(super) fn renew(
+        &self,
+        listener: Listener,
+        authority: &CertificateDer<'_>,
+        client: SystemId,
+        session: &Session,
+        signed: &SignedTicket,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let ticket = read(authority, signed)?;
+        check_parties(&ticket, listener, client)?;
+        check_time(&ticket, now)?;
+        let of = &session.ticket;
+        let parts = |ticket: &Ticket| (ticket.transfer, ticket.generation, ticket.purpose);
+        if parts(&ticket) != parts(of) || ticket.step != of.step {
+            return Err(Refusal::ticket("it is of another lease than the session"));
+        }
+        if session.closed.is_cancelled() {
+            return Err(Refusal::ticket("its session is over"));
+        }
+        let mut state = self.state();
+        state.forget(now);
+        if state.open.contains_key(&ticket.nonce) {
+            return Err(Refusal::ticket("it was used before"));
+        }
+        let end = good_until(ticket.expires_at);
+        state.check_room(state.renewals.len())?;
+        state.renewals.insert(ticket.nonce, end);
+        state.remember(&ticket);
+        let mut ends_at = session.ends_at.lock().expect("no holder of this lock panics");
+        *ends_at = (*ends_at).max(ticket.expires_at);
+        Ok(())
     }
 
     /// A session is still in use.
@@ -128,16 +196,14 @@ impl Sessions {
 impl State {
     /// An attempt that is older than one that was here is over, and a newer one ends it.
     fn admit(&mut self, ticket: &Ticket) -> Result<(), Refusal> {
-        let seen = self.generations.get(&ticket.transfer).copied().unwrap_or(0);
+        let seen = self.generations.get(&ticket.transfer).map_or(0, |(seen, _)| *seen);
         if ticket.generation < seen {
             let detail =
                 format!("attempt {seen} of this transfer was here, this is attempt {}", ticket.generation);
             return Err(Refusal::ticket(detail));
         }
-        self.generations.insert(ticket.transfer, ticket.generation);
-        while self.generations.len() > REMEMBERED {
-            self.generations.pop_first();
-        }
+        self.check_room(self.open.len().max(self.generations.len()))?;
+        self.remember(ticket);
         for Entry { session, .. } in self.open.values() {
             let of = &session.ticket;
             if of.transfer == ticket.transfer && of.generation < ticket.generation {
@@ -147,15 +213,36 @@ impl State {
         Ok(())
     }
 
+    /// What is forgotten could be used again, so whoever would need that is refused instead.
+    fn check_room(&self, remembered: usize) -> Result<(), Refusal> {
+        if remembered < self.room {
+            return Ok(());
+        }
+        Err(Refusal::ticket("so many others are remembered here that this one could not be; try again later"))
+    }
+
+    fn remember(&mut self, ticket: &Ticket) {
+        let end = good_until(ticket.expires_at);
+        let known = self.generations.entry(ticket.transfer).or_insert((ticket.generation, end));
+        *known = (known.0.max(ticket.generation), known.1.max(end));
+    }
+
     /// Only what can not come again: until a ticket has expired, the memory of its use is what keeps it from being used twice.
     fn forget(&mut self, now: Timestamp) {
-        let now = now.as_second();
+        let second = now.as_second();
         self.open.retain(|_, Entry { session, used_at, .. }| {
-            let expired = session.ticket.expires_at.as_second() + SKEW < now;
-            let idle = Arc::strong_count(session) == 1 && used_at.as_second() + IDLE < now;
+            let expired = good_until(session.ends_at()) < second;
+            let idle = Arc::strong_count(session) == 1 && used_at.as_second() + IDLE < second;
             !(expired && idle)
         });
+        self.renewals.retain(|_, end| *end >= second);
+        self.generations.retain(|_, (_, end)| *end >= second);
     }
+}
+
+/// The last second in which a ticket is good by any clock that is not more wrong than it may be.
+fn good_until(expires_at: Timestamp) -> i64 {
+    expires_at.as_second() + SKEW
 }
 
 fn read(authority: &CertificateDer<'_>, signed: &SignedTicket) -> Result<Ticket, Refusal> {
@@ -193,15 +280,19 @@ fn check_parties(ticket: &Ticket, listener: Listener, client: SystemId) -> Resul
 }
 
 fn check_time(ticket: &Ticket, now: Timestamp) -> Result<(), Refusal> {
-    let now = now.as_second();
-    if ticket.expires_at.as_second() + SKEW < now {
-        return Err(Refusal::ticket(format!("it ended at {} by the witness's clock", ticket.expires_at)));
-    }
-    if ticket.issued_at.as_second() - SKEW > now {
+    check_end(ticket.expires_at, now)?;
+    if ticket.issued_at.as_second() - SKEW > now.as_second() {
         return Err(Refusal::ticket(format!(
             "it was made at {}, which is still to come here",
             ticket.issued_at
         )));
+    }
+    Ok(())
+}
+
+fn check_end(expires_at: Timestamp, now: Timestamp) -> Result<(), Refusal> {
+    if good_until(expires_at) < now.as_second() {
+        return Err(Refusal::ticket(format!("it ended at {expires_at} by the witness's clock")));
     }
     Ok(())
 }

@@ -25,6 +25,11 @@ pub(super) enum Request {
         /// From an earlier [`Reply::Opened`].
         secret: Option<String>,
     },
+    /// Keeps the session of this connection, whose ticket ends.
+    Renew {
+        /// Of the same lease.
+        ticket: SignedTicket,
+    },
     /// Executes a command to its end.
     Run {
         /// Which.
@@ -52,6 +57,8 @@ pub(super) enum Reply {
         /// Joins it from another connection.
         secret: String,
     },
+    /// The session goes on.
+    Renewed,
     /// Not done, and nothing was begun.
     Refused {
         /// `E_TLS_TICKET` or `E_TLS_FORBIDDEN`.

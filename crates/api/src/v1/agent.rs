@@ -202,6 +202,9 @@ pub struct ProgressReport {
     /// How the other side is reached, once that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transport: Option<TransportUsed>,
+    /// The ticket for the other side ends soon: another one is wanted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub wants_ticket: bool,
 }
 
 /// `POST /transfers/{id}/progress` answers this.
@@ -213,6 +216,9 @@ pub struct ProgressAnswer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<Object>>)]
     pub limits: Option<Vec<SharedLimit>>,
+    /// As it was wanted: for the session that goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<SignedTicket>,
 }
 
 /// How a transfer ended.

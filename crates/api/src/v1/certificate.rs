@@ -73,7 +73,7 @@ pub struct Ticket {
     pub step: Step,
     /// When it was made.
     pub issued_at: Timestamp,
-    /// No session begins after this moment.
+    /// After this moment no session begins, and none begins anything: one that goes on is renewed by another ticket of the same lease.
     pub expires_at: Timestamp,
 }
 

@@ -9,7 +9,7 @@ use zfs_sync_api::{
     codes::ErrorCode,
     v1::{
         agent::{ProgressAnswer, ProgressReport, TransferOutcome, TransferResult},
-        certificate::TransportUsed,
+        certificate::{Purpose, SignedTicket, TransportUsed},
         transfer::Transfer,
     },
 };
@@ -27,7 +27,7 @@ use crate::{
     auth::{Actor, Caller},
     error::{Answer, ApiError},
     extract::{Body, Id, Params},
-    planning::{AfterFailure, after_failure},
+    planning::{AfterFailure, after_failure, ticket},
     state::AppState,
     views::{self, Directory, show_transfer},
 };
@@ -270,9 +270,27 @@ pub(super) async fn report_progress(
             });
             state.events.pass("transfer_progress", data);
             let limits = Some(state.store.transfer_limits(&row).await?);
-            Ok(Json(ProgressAnswer { cancel: cancel_requested, limits }))
+            let ticket =
+                if body.wants_ticket { renewed_ticket(&state, &row, body.generation).await? } else { None };
+            Ok(Json(ProgressAnswer { cancel: cancel_requested, limits, ticket }))
         }
         RenewOutcome::Lost => Err(lease_lost(id, body.generation)),
+    }
+}
+
+/// For the session of a lease that was renewed; `None` where the other side does not listen, or the lease is another one meanwhile.
+async fn renewed_ticket(
+    state: &AppState,
+    row: &TransferRow,
+    generation: u64,
+) -> Answer<Option<SignedTicket>> {
+    let other = if row.executor == row.source_system { row.target_system } else { row.source_system };
+    if row.generation != generation || other == row.executor || row.step.action.is_local() {
+        return Ok(None);
+    }
+    match state.store.system(other).await? {
+        Some(other) => ticket(state, row, &other, Purpose::Transfer).await,
+        None => Ok(None),
     }
 }
 

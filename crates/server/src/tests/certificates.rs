@@ -132,6 +132,15 @@ async fn a_lease_admits_to_the_other_side_where_that_listens() {
         (&json!("ssh"), &json!("E_TLS_UNREACHABLE: nobody answers"))
     );
 
+    // A long stream's session goes on with another one, of the same lease.
+    let progress = json!({
+        "generation": 2, "bytes": 1, "total": 9, "rate": 1, "stage": "sending", "resumed_from": null, "wants_ticket": true,
+    });
+    let answer = witness.call("POST", &path, Some(&nas1.key), Some(progress)).await.fine();
+    let renewed: Ticket = serde_json::from_str(answer["ticket"]["ticket"].as_str().unwrap()).unwrap();
+    assert_eq!((renewed.generation, renewed.purpose, &renewed.step), (2, Purpose::Transfer, &ticket.step));
+    assert_ne!(renewed.nonce, ticket.nonce);
+
     // To tidy up, its executor gets another one; nobody else does.
     let asked = json!({ "transfer_id": leased["id"] });
     let granted = witness.agent(&nas1, "ticket", asked.clone()).await.fine();

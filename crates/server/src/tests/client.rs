@@ -145,8 +145,17 @@ async fn every_method_finds_its_operation() {
     assert_eq!(leased.peer.map(|peer| peer.ssh_port), Some(2222));
     let generation = leased.generation;
     let (bytes, total, rate, stage, resumed_from) = (5, Some(9), 1, "sending".to_owned(), None);
-    let progress =
-        ProgressReport { generation, bytes, total, rate, stage, resumed_from, flow: None, transport: None };
+    let progress = ProgressReport {
+        generation,
+        bytes,
+        total,
+        rate,
+        stage,
+        resumed_from,
+        flow: None,
+        transport: None,
+        wants_ticket: false,
+    };
     assert!(!source.report_progress(leased.id, &progress).await.unwrap().cancel);
     refused(target.report_progress(leased.id, &progress).await, ErrorCode::Forbidden);
     let query =

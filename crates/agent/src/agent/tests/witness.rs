@@ -197,7 +197,11 @@ async fn answer(seen: &watch::Sender<Seen>, path: &str, body: &[u8]) -> Answer {
             if seen.lost.contains(&transfer) || seen.given[&transfer].generation != generation {
                 return problem(ErrorCode::LeaseLost);
             }
-            fine(&ProgressAnswer { cancel: seen.cancelled.contains(&transfer), limits: seen.limits.clone() })
+            fine(&ProgressAnswer {
+                cancel: seen.cancelled.contains(&transfer),
+                limits: seen.limits.clone(),
+                ticket: None,
+            })
         }
         "result" => take_result(seen, transfer_id(path), parse(body)),
         // A witness of an earlier version.

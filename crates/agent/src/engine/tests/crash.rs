@@ -297,3 +297,22 @@ async fn executing_again_converges_and_leaves_nothing_held(
     assert_eq!(stale > 0, unseen, "{stale}");
     assert!(deaths >= 5, "{deaths} deaths are too few to have tested anything");
 }
+
+/// An attempt that died right after its stream: what it had no time to look at, the next one does.
+#[tokio::test]
+async fn a_replica_that_nobody_could_look_at_is_looked_at_by_the_next_attempt() {
+    let world = World::new();
+    let step = world.step().await;
+    let (execution, _) = world.execute(&step).await;
+    assert_eq!(execution.outcome, TransferOutcome::Succeeded);
+    world.target.set_readonly("backup/a", false).unwrap();
+    let (execution, recorder) = world.execute(&step).await;
+    assert_eq!((&execution.outcome, execution.bytes), (&TransferOutcome::Succeeded, 0));
+    assert!(world.target_dataset().await.unwrap().properties.readonly, "{recorder:?}");
+    // One that has more than its first snapshot is its owner's.
+    world.grow("two", 1000);
+    world.converge().await;
+    world.target.set_readonly("backup/a", false).unwrap();
+    world.execute(&step).await;
+    assert!(!world.target_dataset().await.unwrap().properties.readonly);
+}

@@ -240,3 +240,25 @@ async fn an_encrypted_source_is_never_sent_in_the_clear_whoever_planned_it() {
     let detail = refused(&world, &step).await;
     assert!(detail.contains("in the clear"), "{detail}");
 }
+
+#[tokio::test]
+async fn what_waits_on_the_target_is_not_discarded_for_a_stream_that_has_no_room() {
+    let world = World::new();
+    world.source.faults().cut_stream_after(200_000);
+    let cut = world.step().await;
+    world.execute(&cut).await;
+    world.grow("two", 900_000);
+    world.source.release(&cut.protection().step_hold(), "tank/a@one").unwrap();
+    world.source.destroy_snapshot("tank/a@one").unwrap();
+    let step = world.step().await;
+    assert!(send_of(&step).discard_partial.is_some(), "{step:?}");
+    let before = world.target_dataset().await.unwrap().properties.partial.unwrap();
+    world.target.set_capacity("backup", 400_000).unwrap();
+    let (execution, recorder) = world.execute(&step).await;
+    assert_eq!(failed(&execution).0, "E_RECV_NO_SPACE", "{recorder:?}");
+    assert_eq!(world.target_dataset().await.unwrap().properties.partial.unwrap().bytes, before.bytes);
+    world.target.set_capacity("backup", 1 << 30).unwrap();
+    let (execution, recorder) = world.execute(&step).await;
+    assert_eq!(execution.outcome, TransferOutcome::Succeeded, "{recorder:?}");
+    assert!(recorder.log().warnings.iter().any(|warning| warning.contains("are lost")), "{recorder:?}");
+}

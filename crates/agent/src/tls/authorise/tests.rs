@@ -261,3 +261,21 @@ fn a_clone_is_sent_from_its_planned_origin() {
         Command::Hold { tag: own(plan().protection().step_hold()), snapshot: snapshot("tank/origin@one") };
     assert!(authorise(&session, &hold).is_err());
 }
+
+#[test]
+fn settings_are_given_only_where_a_replica_begins() {
+    let mut session = session(false);
+    let first = FirstReceive::new(DatasetKind::Filesystem, StreamForm::WHOLE);
+    let begins = Command::Receive(ReceiveCommand::begins(dataset("backup/new/a"), first));
+    let further = Command::Receive(ReceiveCommand::further(dataset("backup/new/a")));
+    let set = Command::Set { dataset: dataset("backup/new/a"), setting: Setting::ReadOnly };
+    for command in [&begins, &further, &set] {
+        assert_eq!(authorise(&session, command), Ok(Check::Nothing), "{}", command.display_line());
+    }
+    let Action::Send(send) = &mut session.ticket.step.action else { unreachable!() };
+    send.base = Some(Base::Snapshot(send.to.clone()));
+    for command in [&begins, &set] {
+        assert!(authorise(&session, command).is_err(), "{}", command.display_line());
+    }
+    assert_eq!(authorise(&session, &further), Ok(Check::Nothing));
+}

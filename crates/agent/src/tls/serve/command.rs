@@ -1,6 +1,6 @@
 //! Commands that are executed to their end, and what is looked at before and after.
 
-use std::io;
+use std::{collections::BTreeSet, io};
 
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -17,11 +17,14 @@ use zfs_sync_zfs::{
 };
 
 use super::{Connection, Reply};
-use crate::tls::{
-    authorise::{Check, authorise},
-    frame::{CHUNK, Kind, unexpected},
-    ticket::Session,
-    wire::{DEADLINE, PING_EVERY, Refusal},
+use crate::{
+    holdings::{BATCH, holds_of},
+    tls::{
+        authorise::{Check, authorise},
+        frame::{CHUNK, Kind, unexpected},
+        ticket::Session,
+        wire::{DEADLINE, PING_EVERY, Refusal},
+    },
 };
 
 /// Why a command was not executed to its end.
@@ -98,7 +101,7 @@ async fn execute(runner: &dyn Runner, session: &Session, command: &Command) -> R
     let mut output = runner.run(command).await?;
     match check {
         Check::OnlySource => output.stdout = only_source(session, &output.stdout),
-        Check::OnlyHeld => output.stdout = only_held(session, &output.stdout),
+        Check::OnlyHeld => output.stdout = only_held(runner, session, &output.stdout).await?,
         Check::Nothing | Check::NotEncrypted | Check::Token { .. } => {}
     }
     Ok(output)
@@ -150,9 +153,22 @@ fn only_source(session: &Session, listing: &str) -> String {
     keep(session, listing, |fields| column.and_then(|at| fields.get(at)).is_some_and(|field| *field == guid))
 }
 
-/// Lines of snapshots that are held: of `name,guid,createtxg,creation,used,referenced,userrefs` the last is not 0.
-fn only_held(session: &Session, listing: &str) -> String {
-    keep(session, listing, |fields| fields.get(6).is_some_and(|holds| holds.parse::<u64>().unwrap_or(0) > 0))
+/// Lines of snapshots that hold the tag of this transfer's steps: what else is held is nobody's business over there.
+async fn only_held(runner: &dyn Runner, session: &Session, listing: &str) -> Result<String, NotDone> {
+    // Of `name,guid,createtxg,creation,used,referenced,userrefs` the last is not 0.
+    let is_held = |fields: &[&str]| fields.get(6).is_some_and(|holds| holds.parse::<u64>().unwrap_or(0) > 0);
+    let rows = listing.lines().map(|line| line.split('\t').collect::<Vec<&str>>());
+    let held: Vec<SnapshotName> =
+        rows.filter(|fields| is_held(fields)).filter_map(|fields| fields.first()?.parse().ok()).collect();
+    let step_hold = session.ticket.step.protection().step_hold();
+    let mut ours = BTreeSet::new();
+    for some in held.chunks(BATCH) {
+        let holds = holds_of(runner, some.to_vec(), false).await?;
+        ours.extend(
+            holds.into_iter().filter(|hold| hold.tag == step_hold).map(|hold| hold.snapshot.to_string()),
+        );
+    }
+    Ok(keep(session, listing, |fields| fields.first().is_some_and(|name| ours.contains(*name))))
 }
 
 /// The session may look at what it was told of.

@@ -171,7 +171,10 @@ async fn incoming(
                 Request::Terminate => terminate.notify_one(),
                 Request::StopReading => stop_reading.notify_one(),
                 Request::Finished => return Ok(()),
-                Request::Open { .. } | Request::Run { .. } | Request::Start { .. } => {
+                Request::Open { .. }
+                | Request::Renew { .. }
+                | Request::Run { .. }
+                | Request::Start { .. } => {
                     return Err(unexpected("a request within a stream"));
                 }
             },

@@ -126,8 +126,9 @@ fn a_ticket_ends_and_clocks_may_differ_by_minutes() {
     let (_session, secret) = world.show(&signed, None).unwrap();
     world.now = world.now.checked_add(Duration::from_mins(2)).unwrap();
     assert!(world.show(&late, None).unwrap_err().starts_with("it ended at"));
-    // What has begun goes on.
-    world.show(&signed, Some(&secret)).unwrap();
+    // What has begun may be joined, and begins nothing more.
+    let (session, _) = world.show(&signed, Some(&secret)).unwrap();
+    assert!(session.check(world.now).unwrap_err().detail.starts_with("it ended at"));
     let early = world
         .signed(|ticket| ticket.issued_at = ticket.issued_at.checked_add(Duration::from_mins(6)).unwrap());
     assert!(world.show(&early, None).unwrap_err().starts_with("it was made at"));
@@ -157,4 +158,73 @@ fn what_was_used_is_remembered_until_it_could_not_be_used_anyway() {
     world.now = world.now.checked_add(Duration::from_mins(30)).unwrap();
     assert!(world.show(&signed, None).unwrap_err().starts_with("it ended at"));
     assert!(world.sessions.state().open.is_empty());
+}
+
+impl World {
+    fn renew(&self, session: &Session, signed: &SignedTicket) -> Result<(), String> {
+        let listener = Listener { system: system(1), instance: INSTANCE };
+        let authority = self.credentials.authority();
+        let renewed = self.sessions.renew(listener, authority, system(2), session, signed, self.now);
+        renewed.map_err(|refusal| refusal.detail)
+    }
+
+    fn pass_minutes(&mut self, minutes: u64) {
+        self.now = self.now.checked_add(Duration::from_mins(minutes)).unwrap();
+    }
+}
+
+#[test]
+fn a_session_lasts_as_long_as_its_newest_ticket() {
+    let mut world = World::new();
+    let (session, _) = world.show(&world.signed(|_| {}), None).unwrap();
+    world.pass_minutes(9);
+    let next = world.signed(|_| {});
+    world.renew(&session, &next).unwrap();
+    world.renew(&session, &next).unwrap();
+    assert_eq!(world.show(&next, None).unwrap_err(), "it was used before", "it begins no session of its own");
+    world.pass_minutes(15);
+    assert_eq!(session.check(world.now), Ok(()));
+    world.pass_minutes(1);
+    assert!(session.check(world.now).is_err());
+    assert!(world.renew(&session, &next).unwrap_err().starts_with("it ended at"));
+    world.renew(&session, &world.signed(|_| {})).unwrap();
+    assert_eq!(session.check(world.now), Ok(()));
+}
+
+#[test]
+fn a_session_is_renewed_by_a_ticket_of_the_same_lease_alone() {
+    let world = World::new();
+    let first = world.signed(|_| {});
+    let (session, _) = world.show(&first, None).unwrap();
+    let wrong = "it is of another lease than the session";
+    let renewed = |change: &dyn Fn(&mut Ticket)| world.renew(&session, &world.signed(change)).unwrap_err();
+    assert_eq!(renewed(&|ticket| ticket.generation = 4), wrong);
+    assert_eq!(renewed(&|ticket| ticket.transfer = Uuid::from_u128(5).into()), wrong);
+    assert_eq!(renewed(&|ticket| ticket.purpose = Purpose::Settle), wrong);
+    assert_eq!(renewed(&|ticket| ticket.step.source = "tank/b".parse().unwrap()), wrong);
+    assert_eq!(renewed(&|ticket| ticket.client = system(3)), "it is another system's");
+    assert_eq!(world.renew(&session, &first).unwrap_err(), "it was used before");
+    let (_newer, _) = world.show(&world.signed(|ticket| ticket.generation = 4), None).unwrap();
+    assert_eq!(world.renew(&session, &world.signed(|_| {})).unwrap_err(), "its session is over");
+}
+
+#[test]
+fn whoever_could_not_be_remembered_is_refused_and_nobody_is_forgotten_for_it() {
+    let mut world = World::new();
+    world.sessions = Sessions::with_room_for(4);
+    let of = |number: u128| world.signed(|ticket| ticket.transfer = Uuid::from_u128(number).into());
+    let tickets: Vec<SignedTicket> = (1..=4).map(of).collect();
+    for ticket in &tickets {
+        world.show(ticket, None).unwrap();
+    }
+    let fifth = of(5);
+    assert!(world.show(&fifth, None).unwrap_err().starts_with("so many others"));
+    for ticket in &tickets {
+        assert_eq!(world.show(ticket, None).unwrap_err(), "it was used before");
+    }
+    let old = world.refusal(|ticket| (ticket.transfer, ticket.generation) = (Uuid::from_u128(1).into(), 2));
+    assert_eq!(old, "attempt 3 of this transfer was here, this is attempt 2");
+    world.pass_minutes(30);
+    world.show(&world.signed(|ticket| ticket.transfer = Uuid::from_u128(5).into()), None).unwrap();
+    assert_eq!(world.sessions.state().generations.len(), 1);
 }
