@@ -13,7 +13,10 @@ use zfs_sync_core::{
     retention::Retention,
 };
 
-use super::certificate::{SignedTicket, TlsAddress, TransferListener, TransportUsed};
+use super::{
+    certificate::{SignedTicket, TlsAddress, TransferListener, TransportUsed},
+    verification::VerificationTask,
+};
 
 /// `POST /systems/{id}/hello`: an agent has started. Its leased transfers are queued again at once.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -105,6 +108,9 @@ pub struct InventoryAnswer {
 pub struct LeaseRequest {
     /// How many transfers it can take.
     pub max: u32,
+    /// How many verifications it can take; agents that do not say so know none.
+    #[serde(default)]
+    pub max_verifications: u32,
     /// How long the witness may hold the answer back, in milliseconds, at most 30000.
     pub wait_ms: u64,
 }
@@ -159,6 +165,9 @@ pub struct LeaseAnswer {
     pub transfers: Vec<LeasedTransfer>,
     /// The witness wants a report now, for example after a transfer into this system.
     pub report_now: bool,
+    /// Snapshots to read for verifications.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verifications: Vec<VerificationTask>,
 }
 
 /// `POST /transfers/{id}/progress`: at most once a second; renews the lease.

@@ -22,6 +22,7 @@ pub(crate) mod systems;
 pub(crate) mod transfers;
 pub(crate) mod transfers_leased;
 pub(crate) mod upgrade;
+pub(crate) mod verifications;
 
 /// Makes one test of each behaviour; `run` gives it a database of its own. Clippy names a behaviour that is missing here.
 macro_rules! suite {
@@ -71,6 +72,11 @@ macro_rules! suite {
             transfers_leased: a_lease_is_renewed_and_finished, leasers_at_once_never_share_a_transfer,
                 an_old_generation_is_refused, a_lease_that_nobody_took_back_goes_on, failures_are_queued_again_until_parked,
                 saying_the_result_again_is_answered_the_same, a_restarted_agent_loses_its_leases_at_once;
+            verifications: both_sides_answer_and_it_ends, a_lost_agent_begins_it_anew_until_it_has_failed, a_cancelled_verification_is_over,
+                proofs_are_the_newest_of_each_kind_and_stay, a_difference_takes_the_place_of_an_older_proof,
+                what_no_agent_comes_for_is_given_up_and_unproven, a_schedule_belongs_to_its_group,
+                a_schedule_has_one_verification_under_way,
+                health_of_pools_is_replaced_as_a_whole;
             journal: events_are_numbered_without_gaps, pruned_events_keep_their_numbers, the_audit_log_reads_newest_first,
                 sync_states_are_replaced_by_subject;
         }
