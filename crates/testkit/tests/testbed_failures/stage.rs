@@ -85,7 +85,7 @@ pub(crate) struct Stage<'a> {
     pub(crate) from: String,
     /// Where to; `$to` in scripts.
     pub(crate) to: String,
-    name: &'static str,
+    pub(crate) name: &'static str,
 }
 
 impl<'a> Stage<'a> {
