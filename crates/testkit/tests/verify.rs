@@ -91,8 +91,8 @@ async fn what_was_replicated_matches_and_what_a_disk_has_changed_is_named() -> R
 #[tokio::test(flavor = "multi_thread")]
 async fn it_begins_anew_when_an_agent_dies_and_goes_on_when_the_witness_does() -> Result<()> {
     let (mut fleet, group) = replicated().await?;
-    // Slow enough to be met while it reads, and begun again as slowly: 3 MiB at 2 MiB a second.
-    let asked = CreateVerification { rate: Some(2 * MEBIBYTE), ..deep("tank/media@one")? };
+    // Slow enough to be met while it reads, and begun again as slowly: four seconds.
+    let asked = CreateVerification { rate: Some(3 * MEBIBYTE / 4), ..deep("tank/media@one")? };
     let asked = fleet.client().create_verification(&asked).await?;
     fleet
         .wait_for("both to read", &group, async |fleet| {

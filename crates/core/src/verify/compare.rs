@@ -39,6 +39,8 @@ pub struct Comparison {
     more: u64,
     not_looked_into: u64,
     located: u32,
+    /// Digests of directories differed, so that something below them must.
+    descended: bool,
     pools: [Option<PoolHealth>; 2],
     entries: u64,
     bytes: u64,
@@ -59,6 +61,7 @@ impl Comparison {
             more: 0,
             not_looked_into: 0,
             located: 0,
+            descended: false,
             pools: [None, None],
             entries: 0,
             bytes: 0,
@@ -111,7 +114,11 @@ impl Comparison {
         {
             self.asked.push(question);
         }
-        if self.asked.is_empty() {
+        if self.asked.is_empty() && self.descended && self.differences.is_empty() {
+            // Whatever it was, it is no proof.
+            let detail = "digests of directories differ, and nothing in these directories does".to_owned();
+            self.fail("E_VERIFY_ANSWER", detail);
+        } else if self.asked.is_empty() {
             let equal =
                 self.differences.is_empty() && self.properties.iter().all(|property| property.expected);
             self.finish(if equal { Outcome::Matched } else { Outcome::Differs }, None, None);
@@ -238,6 +245,7 @@ impl Comparison {
         if left.kind == right.kind && readable && left.content != right.content {
             match left.kind {
                 EntryKind::Directory => {
+                    self.descended = true;
                     let question =
                         Question::Directory { path: path.clone(), prefix: Vec::new(), split: false };
                     self.waiting.push_back(question);

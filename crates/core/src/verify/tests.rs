@@ -157,6 +157,14 @@ fn it_descends_to_the_first_byte_that_differs() {
 }
 
 #[test]
+fn digests_that_differ_for_no_visible_reason_are_no_match() {
+    let mut comparison = descended();
+    comparison.answer(entries(&[file("f", 2, 1)]), entries(&[file("f", 2, 1)]));
+    let verdict = comparison.verdict().unwrap();
+    assert_eq!((verdict.outcome, verdict.code.as_deref()), (Outcome::Failed, Some("E_VERIFY_ANSWER")));
+}
+
+#[test]
 fn a_longer_file_differs_where_the_shorter_ends() {
     let mut comparison = descended();
     comparison.answer(entries(&[file("f", 2, 1)]), entries(&[file("f", 3, 2)]));

@@ -34,7 +34,9 @@ pub(crate) async fn proofs(state: &AppState) -> Answer<Vec<Proof>> {
         at: row.at,
         deep: row.deep,
     };
-    Ok(rows.into_iter().map(show).collect())
+    // Of a system that was deleted nobody wants to know.
+    let known = rows.into_iter().filter(|row| directory.systems.contains_key(&row.system));
+    Ok(known.map(show).collect())
 }
 
 /// Pools as a system's agent has told them lately; `None` when that is long ago: unknown is not well.

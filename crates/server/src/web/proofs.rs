@@ -98,14 +98,8 @@ impl VerificationRow {
             None if verification.finished_at.is_some() => String::new(),
             None => {
                 let (left, right) = (&verification.left, &verification.right);
-                let read = |bytes: u64| ByteCount(bytes);
-                format!(
-                    "{} read {}, {} read {}",
-                    left.system,
-                    read(left.bytes),
-                    right.system,
-                    read(right.bytes)
-                )
+                let (one, other) = (ByteCount(left.bytes), ByteCount(right.bytes));
+                format!("{} read {one}, {} read {other}", left.system, right.system)
             }
         };
         Self {

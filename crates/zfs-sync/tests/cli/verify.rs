@@ -66,7 +66,7 @@ fn what_agents_have_found_is_shown_and_decides_the_exit_code() {
     run(&["verification", "cancel", id]).refused(5, "E_VERIFICATION_FINISHED");
     run(&["verification", "show", "zzz"]).refused(3, "E_VERIFICATION_NOT_FOUND");
     let proofs = run(&["verification", "proofs", "-o", "csv"]).expect(0).stdout;
-    assert!(proofs.contains(&format!("nas2,backup/media,backup/media@s1,false,")), "{proofs}");
+    assert!(proofs.contains("nas2,backup/media,backup/media@s1,false,"), "{proofs}");
     let status = run(&["status"]).expect(0).stdout;
     assert!(status.contains("1 differs"), "{status}");
     let why = run(&["why", "backup/media@nas2"]).expect(0).stdout;
