@@ -36,7 +36,7 @@ pub(super) const CASES: &[Case] = &[
             let stage = stage.with(&stage.from, "f50/copy");
             stage.here("zfs create \"$from\"; write \"$from\" first 64; zfs snapshot \"$from@one\"")?;
             let full = stage.meanwhile("", |stage| {
-                stage.there("zfs create f50/other; a=$(zfs get -Hp -o value available f50); zfs set reservation=$((a - 1048576)) f50/other; zpool sync f50").map(drop)
+                stage.there("zfs create f50/other; until a=$(zfs get -Hp -o value available f50) && zfs set reservation=$((a - 1048576)) f50/other; do :; done; zpool sync f50").map(drop)
             })?;
             full.must_say("E_RECV_NO_SPACE")?;
             ensure!(stage.target_is("receive_resume_token")?.len() > 10, "nothing was kept");
