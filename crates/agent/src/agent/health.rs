@@ -28,7 +28,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
             Some(_) if failed && complained => {}
             Some(Err(_)) => tracing::warn!("`zpool status` does not answer"),
             Some(Ok(Err(error))) => {
-                tracing::warn!(code = error.code(), "can not read the state of pools: {error}")
+                tracing::warn!(code = error.code(), "can not read the state of pools: {error}");
             }
             Some(Ok(Ok(pools))) => {
                 let report = PoolReport { pools };

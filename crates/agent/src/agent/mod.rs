@@ -370,7 +370,7 @@ async fn begin(shared: &Shared) -> Option<Features> {
             );
         }
         Err(_) => {
-            tracing::warn!("volumes do not say whether verifications of the last run have left anything")
+            tracing::warn!("volumes do not say whether verifications of the last run have left anything");
         }
     }
     Some(features)

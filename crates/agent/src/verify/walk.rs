@@ -90,7 +90,7 @@ struct Link {
     content: Option<Digest>,
     unreadable: Option<String>,
     /// Names that were not seen yet.
-    left: u64,
+    left: u32,
 }
 
 struct Walk<'a> {
@@ -160,7 +160,7 @@ impl Walk<'_> {
         }
         // The listing is tried before anything is read, so that any error afterwards is ours.
         let listed =
-            Dir::read_from(&child).and_then(|directory| directory.map(|entry| entry.map(drop)).collect());
+            Dir::read_from(&child).and_then(|mut directory| directory.try_for_each(|entry| entry.map(drop)));
         match listed {
             Ok(()) => {
                 self.depth += 1;
@@ -234,7 +234,7 @@ impl Walk<'_> {
         path: &ByteText,
         entry: &mut Entry,
     ) -> io::Result<()> {
-        let names = u64::try_from(stat.st_nlink).unwrap_or(1);
+        let names = u32::try_from(stat.st_nlink).unwrap_or(u32::MAX);
         let inode = stat.st_ino;
         if let Some(link) = self.links.get_mut(&inode) {
             entry.linked = Some(link.first.clone());

@@ -138,10 +138,10 @@ impl Comparison {
         }
         match (question, left, right) {
             (Question::Inspect, Answer::Inspected(left), Answer::Inspected(right)) => {
-                self.inspected(&left, &right)
+                self.inspected(&left, &right);
             }
             (Question::Digest { .. }, Answer::Summary(left), Answer::Summary(right)) => {
-                self.summed(&left, &right)
+                self.summed(&left, &right);
             }
             (
                 Question::Directory { path, .. },

@@ -21,7 +21,7 @@ const SHORTEST_MS: u64 = 3_600_000;
 /// Ten years.
 const LONGEST_MS: u64 = 10 * 366 * 24 * SHORTEST_MS;
 
-fn shown(row: ScheduleRow) -> VerificationSchedule {
+fn shown(row: &ScheduleRow) -> VerificationSchedule {
     VerificationSchedule {
         group_id: Some(row.group),
         every_ms: u64::try_from(row.every.as_millis()).unwrap_or(u64::MAX),
@@ -44,7 +44,7 @@ pub(super) async fn list_verification_schedules(
     State(state): State<AppState>,
 ) -> Answer<Json<Vec<VerificationSchedule>>> {
     let rows = state.store.verification_schedules().await?;
-    Ok(Json(rows.into_iter().map(shown).collect()))
+    Ok(Json(rows.iter().map(shown).collect()))
 }
 
 /// Sets what a group compares by itself
@@ -80,7 +80,7 @@ pub(super) async fn set_verification_schedule(
     let detail =
         json!({ "every_ms": body.every_ms, "budget_per_day": body.budget_per_day, "rate": body.rate });
     state.audit(&actor, "verification_schedule.set", format!("group:{id}"), detail).await;
-    Ok(Json(shown(row)))
+    Ok(Json(shown(&row)))
 }
 
 /// A group compares nothing by itself any more

@@ -1,6 +1,6 @@
 //! Proofs: which replicas were compared with their sources, and what was found.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -205,7 +205,7 @@ pub(super) fn pools_of(row: Option<&PoolHealthRow>, now: Timestamp) -> Vec<(Stri
     let line = |pool: &PoolHealth| {
         let mut text = format!("{} {}", pool.name, pool_words(pool, now));
         if !is_fresh {
-            text.push_str(&format!(" (as of {})", ago(Some(row.reported_at), now)));
+            let _ = write!(text, " (as of {})", ago(Some(row.reported_at), now));
         }
         (text, is_fresh && pool.is_well())
     };

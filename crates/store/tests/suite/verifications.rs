@@ -123,7 +123,7 @@ pub(crate) async fn a_schedule_belongs_to_its_group(database: &Database) {
     store.set_verification_schedule(&schedule, at(1)).await.unwrap();
     let schedule = ScheduleRow { rate: Some(1 << 20), ..schedule };
     store.set_verification_schedule(&schedule, at(2)).await.unwrap();
-    assert_eq!(store.verification_schedules().await.unwrap(), [schedule.clone()]);
+    assert_eq!(store.verification_schedules().await.unwrap(), std::slice::from_ref(&schedule));
     let strange = ScheduleRow { group: group_id(9), ..schedule };
     assert!(matches!(store.set_verification_schedule(&strange, at(3)).await, Err(Error::NotFound { .. })));
     let row = store
@@ -133,7 +133,7 @@ pub(crate) async fn a_schedule_belongs_to_its_group(database: &Database) {
     assert_eq!(row.estimate, 7);
     assert_eq!(
         store.scheduled_verifications(group_id(1), at(9)).await.unwrap(),
-        [row.clone()],
+        std::slice::from_ref(&row),
         "it has not ended"
     );
     store.cancel_verification(row.id, at(5)).await.unwrap();

@@ -51,8 +51,11 @@ fn verifies(name: &str, source: &str, target: &str) -> Result<()> {
     let mounted =
         target.ok(&format!("zfs get -H -o value mounted {to}; grep -c '{to}@' /proc/mounts || true"))?;
     ensure!(mounted == "no\n0\n", "{mounted}");
-    let snapdev = target.ok(&format!("zfs get -H -o value,source snapdev,zfs-sync:snapdev {to}/disk"))?;
-    ensure!(snapdev == "hidden\tdefault\n-\t-\n", "{snapdev}");
+    // The agent tidies up when it has heard that the verification is over.
+    wait_until(Duration::from_mins(1), "the volume's snapshots to be hidden again", || {
+        let snapdev = target.ok(&format!("zfs get -H -o value,source snapdev,zfs-sync:snapdev {to}/disk"))?;
+        Ok((snapdev == "hidden\tdefault\n-\t-\n").then_some(()))
+    })?;
     let proofs = fleet.cli(&["verification", "proofs", "-o", "csv"])?;
     ensure!(proofs.contains(&format!("{to}/disk")), "{proofs}");
     Ok(())

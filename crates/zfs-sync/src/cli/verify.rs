@@ -136,8 +136,8 @@ mod tests {
         assert_eq!(size("50GiB"), Ok(50 << 30));
         assert_eq!((size("1k"), size("2TB"), size("7"), size("3B")), (Ok(1024), Ok(2 << 40), Ok(7), Ok(3)));
         assert!(size("GiB").is_err() && size("5X").is_err() && size("99999999999P").is_err());
-        assert_eq!(days("7d"), Ok(Duration::from_secs(604_800)));
-        assert_eq!(days("12h"), Ok(Duration::from_secs(43_200)));
+        assert_eq!(days("7d"), Ok(Duration::from_hours(168)));
+        assert_eq!(days("12h"), Ok(Duration::from_hours(12)));
     }
 }
 

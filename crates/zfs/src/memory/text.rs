@@ -114,9 +114,8 @@ impl State {
             }
             "volblocksize" if !is_volume => own("-".to_owned()),
             "volblocksize" => set("16384", "16384"),
-            "acltype" => set("off", "off"),
             "xattr" => set("sa", "sa"),
-            "encryption" | "sharenfs" | "sharesmb" => set("off", "off"),
+            "acltype" | "encryption" | "sharenfs" | "sharesmb" => set("off", "off"),
             "quota" | "refquota" | "reservation" | "refreservation" => set("0", "0"),
             "recordsize" => set("131072", "131072"),
             "dnodesize" => set("legacy", "legacy"),
