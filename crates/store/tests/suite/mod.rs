@@ -8,6 +8,7 @@ pub(crate) mod enrolment;
 pub(crate) mod groups;
 pub(crate) mod inventory;
 pub(crate) mod inventory_kinds;
+pub(crate) mod inventory_looks;
 pub(crate) mod inventory_part;
 pub(crate) mod inventory_part_plans;
 pub(crate) mod inventory_protocol;
@@ -21,6 +22,7 @@ pub(crate) mod retention;
 pub(crate) mod systems;
 pub(crate) mod transfers;
 pub(crate) mod transfers_leased;
+pub(crate) mod transfers_over;
 pub(crate) mod upgrade;
 pub(crate) mod verifications;
 
@@ -44,6 +46,8 @@ macro_rules! suite {
                 another_digest_without_history_is_needed_and_holds_back_the_age,
                 a_needed_dataset_that_goes_away_is_needed_no_more, one_of_two_deltas_at_once_is_accepted,
                 reports_of_strangers_are_refused;
+            inventory_looks: a_report_shows_when_its_look_began_however_late_it_arrives,
+                what_a_report_does_not_say_is_not_made_up, what_is_needed_still_shows_no_later_moment;
             inventory_kinds: a_report_without_guids_reads_back_as_one, a_delta_is_of_the_kind_of_its_base,
                 another_kind_is_planned_anew, histories_of_both_kinds_are_never_mixed, made_up_guids_are_nobodys_copies;
             inventory_part: a_part_is_what_the_whole_has_of_it, every_pool_is_seen, what_lies_around_a_target_is_found,
@@ -72,6 +76,9 @@ macro_rules! suite {
             transfers_leased: a_lease_is_renewed_and_finished, leasers_at_once_never_share_a_transfer,
                 an_old_generation_is_refused, a_lease_that_nobody_took_back_goes_on, failures_are_queued_again_until_parked,
                 saying_the_result_again_is_answered_the_same, a_restarted_agent_loses_its_leases_at_once;
+            transfers_over: what_an_executor_says_is_over_is_over, a_lease_that_ends_is_not_over_yet,
+                what_was_never_begun_is_over_when_it_ends,
+                what_is_withheld_ends_what_was_handed_out_before_no_earlier, a_system_that_goes_leaves_what_others_are_at;
             verifications: both_sides_answer_and_it_ends, a_lost_agent_begins_it_anew_until_it_has_failed, a_cancelled_verification_is_over,
                 proofs_are_the_newest_of_each_kind_and_stay, a_difference_takes_the_place_of_an_older_proof,
                 what_no_agent_comes_for_is_given_up_and_unproven, a_schedule_belongs_to_its_group,
