@@ -15,3 +15,4 @@ pub mod ledger;
 pub mod remote;
 pub mod sanoid;
 pub mod tls;
+pub mod verify;

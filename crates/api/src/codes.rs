@@ -154,6 +154,14 @@ error_codes! {
     TransferStalled = "E_TRANSFER_STALLED", 504, 1, true, "No byte moved for too long";
     TransferCancelled = "E_TRANSFER_CANCELLED", 409, 1, false, "The transfer was cancelled";
     TransferRetriesExhausted = "E_TRANSFER_RETRIES_EXHAUSTED", 500, 1, false, "The transfer failed too often and is parked";
+    VerificationNotFound = "E_VERIFICATION_NOT_FOUND", 404, 3, false, "There is no such verification";
+    VerificationFinished = "E_VERIFICATION_FINISHED", 409, 5, false, "The verification has already ended";
+    VerifyAnswer = "E_VERIFY_ANSWER", 502, 1, false, "An answer to a verification does not fit its question";
+    VerifyInterrupted = "E_VERIFY_INTERRUPTED", 500, 1, true, "The verification was interrupted too often";
+    VerifyNoAgent = "E_VERIFY_NO_AGENT", 504, 1, true, "No agent came to read one side of the verification";
+    VerifyRead = "E_VERIFY_READ", 500, 1, true, "The content of a snapshot could not be read";
+    VerifyUnsupported = "E_VERIFY_UNSUPPORTED", 409, 1, false, "Content can not be read there";
+    VerifyVersion = "E_VERIFY_VERSION", 409, 5, false, "Both sides make digests in different ways";
     NotArrived = "E_SNAPSHOT_NOT_ARRIVED", 502, 1, true, "zfs reported success, but the snapshot is not on the target";
 }
 

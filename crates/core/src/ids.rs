@@ -67,4 +67,6 @@ ids! {
     SystemId;
     /// One execution of a plan step.
     TransferId;
+    /// One comparison of a snapshot's content on two systems.
+    VerificationId;
 }

@@ -19,6 +19,7 @@ mod group;
 mod inventory;
 mod key;
 mod plan;
+mod pool_health;
 mod postgres;
 mod replica;
 mod retention;
@@ -29,6 +30,7 @@ mod sync_state;
 mod system;
 mod transfer;
 mod url;
+mod verification;
 
 pub use audit::{AuditRow, NewAudit};
 pub use authority::{AuthorityRow, Listener};
@@ -43,6 +45,7 @@ pub use group::{GroupRow, GroupSettings};
 pub use inventory::{Holders, InventorySizes, Report, ReportOutcome, ReportedDataset, SnapshotRow};
 pub use key::{KeyRow, NewKey, SecretHash};
 pub use plan::{DecisionOutcome, DecisionRow, NewPlan, PlanRow};
+pub use pool_health::PoolHealthRow;
 pub use replica::{ReplicaFilter, ReplicaRow, ReplicaSummary, ReplicaTransition};
 pub use store::{Options, Store};
 pub use sync_state::SyncStateRow;
@@ -50,4 +53,8 @@ pub use system::{NewSystem, SystemChange, SystemRow, SystemSeen};
 pub use transfer::{
     FinishOutcome, NewTransfer, Outcome, ParkedReplica, Progress, RenewOutcome, TransferFilter, TransferRow,
     TransferState,
+};
+pub use verification::{
+    Exchanged, NewVerification, ProofRow, ScheduleRow, Side, SideRow, SideWord, VerificationRow,
+    VerificationState,
 };

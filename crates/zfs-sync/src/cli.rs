@@ -6,6 +6,7 @@ mod fleet;
 mod group;
 mod host;
 mod operate;
+mod verify;
 
 pub(crate) use args::{Args, Command, DEFAULT_SERVER, Global, OutputFormat};
 pub(crate) use conflict::{ConflictCommand, ConflictList, PlanCommand, Resolve, WhatIf};
@@ -20,6 +21,7 @@ pub(crate) use operate::{
     ExecutorAdd, ExecutorCommand, ExecutorFolder, ExecutorRun, GateArgs, GateRole, HoldCommand, HoldList,
     HoldRelease, OnHost, SshArgs,
 };
+pub(crate) use verify::{VerificationCommand, VerifyArgs, VerifySideArgs};
 
 use std::{ffi::OsString, path::Path};
 

@@ -19,6 +19,7 @@ mod status;
 mod sync;
 mod system;
 mod transfer;
+mod verify;
 mod wait;
 mod whatif;
 mod why;
@@ -126,6 +127,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<Exit, Fai
         Command::WhatIf(arguments) => whatif::run(context, &arguments).await,
         Command::Transfer(command) => transfer::run(context, command).await,
         Command::Replicate(arguments) => replicate::run(context, &arguments).await,
+        Command::Verify(arguments) => verify::run(context, &arguments).await,
+        Command::Verification(command) => verify::manage(context, command).await,
+        Command::VerifySide(arguments) => verify::serve(&arguments).await,
         Command::Hold(command) => hold::run(context, command).await,
         Command::SshGate(arguments) => ssh_gate::run(&arguments).await,
         Command::Server(arguments) => server::run(context, &arguments).await,

@@ -88,6 +88,13 @@ pub enum Command {
         /// Which.
         properties: Vec<String>,
     },
+    /// `zfs get -Hp -o property,value,source PROPERTIES SNAPSHOT`.
+    GetOfSnapshot {
+        /// Whose.
+        snapshot: SnapshotName,
+        /// Which.
+        properties: Vec<String>,
+    },
     /// `zfs get -Hp -o value PROPERTY DATASET`: one value alone, which may have tabs and line breaks in it.
     GetValue {
         /// Whose.
@@ -234,6 +241,62 @@ pub enum Command {
         /// Its name.
         pool: String,
     },
+    /// `zfs-sync verify-side [--rate BYTES] SNAPSHOT`: another zfs-sync on that host answers questions about one of its snapshots.
+    AnswerForSnapshot {
+        /// Which.
+        snapshot: SnapshotName,
+        /// It reads at most so many bytes a second.
+        rate: Option<u64>,
+    },
+    /// `zpool status`: health, scrubs and errors of every imported pool, as text for people.
+    PoolStatus,
+    /// `zfs set zfs-sync:snapdev=BEFORE snapdev=visible VOLUME`: its snapshots get device nodes, and what was set before is written
+    /// down beside it in the same transaction.
+    ShowSnapshotDevices {
+        /// A volume.
+        volume: DatasetName,
+        /// What to go back to.
+        before: SnapshotDevices,
+    },
+    /// `zfs inherit snapdev VOLUME`, or `zfs set snapdev=… VOLUME`: back to what was before.
+    RestoreSnapshotDevices {
+        /// A volume.
+        volume: DatasetName,
+        /// What was before.
+        before: SnapshotDevices,
+    },
+    /// `zfs inherit zfs-sync:snapdev VOLUME`: what was written down is not needed any more.
+    ForgetSnapshotDevices {
+        /// A volume.
+        volume: DatasetName,
+    },
+    /// `zfs get -H -t volume -s local -o name,value zfs-sync:snapdev`: volumes whose snapshots we let have device nodes.
+    ListShownVolumes,
+}
+
+/// Where a volume's `snapdev` came from before we set it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SnapshotDevices {
+    /// It was not set on the volume itself.
+    Inherited,
+    /// `hidden` was set on the volume itself.
+    Hidden,
+}
+
+impl SnapshotDevices {
+    /// As it is written down in the property `zfs-sync:snapdev`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Inherited => "inherited",
+            Self::Hidden => "hidden",
+        }
+    }
+
+    /// Back from [`Self::as_str`].
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Inherited, Self::Hidden].into_iter().find(|before| before.as_str() == name)
+    }
 }
 
 /// Which snapshots [`Command::ListDependents`] asks about.

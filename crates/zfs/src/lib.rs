@@ -5,11 +5,13 @@
 
 pub mod advisories;
 pub mod command;
+pub mod content;
 pub mod delegation;
 pub mod error;
 pub mod features;
 pub mod foreign;
 pub mod gate;
+pub mod health;
 pub mod inventory;
 pub mod memory;
 pub mod parse;

@@ -22,10 +22,11 @@ pub use privilege::{Privilege, PrivilegeError};
 pub use shared_reads::SharedReads;
 pub(crate) use ssh::REMOTE_ENVIRONMENT;
 pub use ssh::{SshRunner, SshTarget, UserNameError};
-use zfs_sync_core::flow::Compression;
+use zfs_sync_core::{flow::Compression, inventory::DatasetKind, name::SnapshotName};
 
 use crate::{
     command::Command,
+    content::{self, Content},
     error::{Error, Kind},
 };
 
@@ -96,6 +97,29 @@ pub trait Runner: Send + Sync + Debug {
         stdin: Option<PipeReader>,
         stdout: Option<PipeWriter>,
     ) -> Result<Box<dyn Stage>, Error>;
+
+    /// True where commands run on the machine on which this process does, so that its clock and time zone are theirs.
+    fn is_this_host(&self) -> bool {
+        false
+    }
+
+    /// Opens what a snapshot holds, for reading, without changing what anybody else sees of it.
+    ///
+    /// Only where this program itself runs on the host: a [`Kind::Unsupported`] otherwise.
+    async fn open_content(&self, snapshot: &SnapshotName, _kind: DatasetKind) -> Result<Content, Error> {
+        Err(content::error(self.host(), snapshot, Kind::Unsupported, "can not be read over this connection"))
+    }
+
+    /// Closes it, and takes back what had to be changed to reach it.
+    async fn close_content(&self, content: Content) -> Result<(), Error> {
+        drop(content);
+        Ok(())
+    }
+
+    /// Takes back what an earlier process, which died, had changed to reach the content of volumes.
+    async fn recover_content(&self) -> Result<(), Error> {
+        Ok(())
+    }
 
     /// What the far end can do for streams on their way. May ask it, the first time.
     async fn far_end(&self) -> FarEnd {

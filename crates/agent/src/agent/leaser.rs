@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use zfs_sync_api::v1::agent::LeaseRequest;
 
-use super::{Shared, backoff::Backoff, log_witness_error, transfer};
+use super::{Shared, backoff::Backoff, log_witness_error, transfer, verifier};
 
 /// How long the witness may hold an answer back: below the usual 30 s after which proxies give up.
 const WAIT: Duration = Duration::from_secs(20);
@@ -18,7 +18,8 @@ pub(super) async fn run(shared: Arc<Shared>) {
     let mut backoff = Backoff::witness();
     while let Some(free) = shared.unless_shutdown(free_places(&shared)).await {
         let wait_ms = u64::try_from(WAIT.as_millis()).expect("a few seconds");
-        let request = LeaseRequest { max: free, wait_ms };
+        let max_verifications = u32::try_from(shared.sessions.available_permits()).unwrap_or(u32::MAX);
+        let request = LeaseRequest { max: free, max_verifications, wait_ms };
         let asked = Instant::now();
         // What is leased in an answer that nobody hears any more is released by the next hello, or when the lease ends.
         let Some(answer) =
@@ -33,7 +34,10 @@ pub(super) async fn run(shared: Arc<Shared>) {
                 if answer.report_now {
                     shared.reporter.demand();
                 }
-                let idle = answer.transfers.is_empty();
+                let idle = answer.transfers.is_empty() && answer.verifications.is_empty();
+                for task in answer.verifications {
+                    verifier::accept(&shared, task);
+                }
                 for leased in answer.transfers {
                     transfer::accept(&shared, leased).await;
                 }

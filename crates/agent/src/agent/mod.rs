@@ -20,6 +20,7 @@ mod backoff;
 mod certifier;
 mod connector;
 mod drain;
+mod health;
 mod hosts;
 mod janitor;
 mod leaser;
@@ -31,6 +32,7 @@ mod reporter;
 #[cfg(test)]
 mod tests;
 mod transfer;
+mod verifier;
 mod watcher;
 
 use std::{
@@ -75,6 +77,12 @@ use crate::{
 
 /// How long the last results may take to reach the witness when the agent stops; they are in the ledger anyway.
 const FAREWELL: Duration = Duration::from_secs(3);
+
+/// For one listing of volumes and what is set anew on a few.
+const TIDYING: Duration = Duration::from_secs(30);
+
+/// Sides of verifications at a time; most of them wait for the other side.
+const SESSIONS: usize = 16;
 
 /// Everything an agent is made of.
 #[derive(Debug)]
@@ -185,6 +193,10 @@ struct Shared {
     listener: Option<TransferListener>,
     /// Free places for transfers.
     places: Arc<Semaphore>,
+    /// Free places for sides of verifications.
+    sessions: Arc<Semaphore>,
+    /// Who reads for a verification.
+    reading: Semaphore,
     replicas: Replicas,
     reporter: ReporterHandle,
     outbox: Outbox,
@@ -292,6 +304,8 @@ impl Agent {
             connections: Arc::new(connections),
             listener,
             places: Arc::new(Semaphore::new(max_transfers.max(1) as usize)),
+            sessions: Arc::new(Semaphore::new(SESSIONS)),
+            reading: Semaphore::new(1),
             replicas: Replicas::default(),
             reporter: ReporterHandle::default(),
             outbox: Outbox::default(),
@@ -328,6 +342,7 @@ async fn run(shared: Arc<Shared>, tasks: TaskTracker, lock: DataDirLock) {
         let leasing = tasks.spawn(leaser::run(Arc::clone(&shared)));
         tasks.spawn(janitor::run(Arc::clone(&shared)));
         tasks.spawn(outbox::run(Arc::clone(&shared)));
+        tasks.spawn(health::run(Arc::clone(&shared)));
         tasks.spawn(certifier::run(Arc::clone(&shared)));
         shared.shutdown.cancelled().await;
         // First who starts transfers, then the transfers.
@@ -351,6 +366,19 @@ async fn begin(shared: &Shared) -> Option<Features> {
     shared.unless_shutdown(certifier::begin(shared)).await?;
     shared.unless_shutdown(say_hello(shared, Some(&features))).await?;
     shared.unless_shutdown(janitor::recover(shared)).await?;
+    // Before anything is read again. A pool that does not answer must not keep the agent from its work.
+    match shared.unless_shutdown(tokio::time::timeout(TIDYING, shared.local.recover_content())).await? {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::warn!(
+                code = error.code(),
+                "could not tidy up after verifications of the last run: {error}"
+            );
+        }
+        Err(_) => {
+            tracing::warn!("volumes do not say whether verifications of the last run have left anything");
+        }
+    }
     Some(features)
 }
 

@@ -6,13 +6,14 @@ use jiff::Timestamp;
 use reqwest::Method;
 use zfs_sync_core::{
     group::Strategy,
-    ids::{ConflictId, EnrolmentTokenId, GroupId, KeyId, PlanId, SystemId, TransferId},
+    ids::{ConflictId, EnrolmentTokenId, GroupId, KeyId, PlanId, SystemId, TransferId, VerificationId},
     whatif::Verdict,
 };
 
 use super::{Client, ClientError};
 use crate::v1::{
-    agent, certificate, conflict, group, health, key, plan, replica, sync, system, transfer, whatif,
+    agent, certificate, conflict, group, health, key, plan, pool, replica, sync, system, transfer,
+    verification, whatif,
 };
 
 type Answer<T> = Result<T, ClientError>;
@@ -377,5 +378,74 @@ impl Client {
     /// `POST /whatif/destroy`: deletes nothing.
     pub async fn what_if_destroy(&self, body: &whatif::WhatIfDestroy) -> Answer<Vec<Verdict>> {
         self.post("whatif/destroy", body).await
+    }
+
+    /// `POST /verifications`.
+    pub async fn create_verification(
+        &self,
+        body: &verification::CreateVerification,
+    ) -> Answer<verification::Verification> {
+        self.post("verifications", body).await
+    }
+
+    /// `GET /verifications`, newest first.
+    pub async fn list_verifications(&self, limit: u32) -> Answer<Vec<verification::Verification>> {
+        self.get(&format!("verifications?limit={limit}")).await
+    }
+
+    /// `GET /verifications/{id}`.
+    pub async fn find_verification(&self, id: VerificationId) -> Answer<verification::Verification> {
+        self.get(&format!("verifications/{id}")).await
+    }
+
+    /// `POST /verifications/{id}/cancel`.
+    pub async fn cancel_verification(&self, id: VerificationId) -> Answer<verification::Verification> {
+        self.post(&format!("verifications/{id}/cancel"), &serde_json::json!({})).await
+    }
+
+    /// `POST /verifications/{id}/exchange`, as an agent.
+    pub async fn exchange_verification(
+        &self,
+        id: VerificationId,
+        body: &verification::ExchangeRequest,
+    ) -> Answer<verification::ExchangeAnswer> {
+        let timeout = Duration::from_millis(body.wait_ms) + super::TIMEOUT;
+        let path = format!("verifications/{id}/exchange");
+        let request = self.request(Method::POST, &path)?.timeout(timeout).json(body);
+        self.decode(self.send(request).await?).await
+    }
+
+    /// `GET /proofs`: when each replica was last proven.
+    pub async fn list_proofs(&self) -> Answer<Vec<verification::Proof>> {
+        self.get("proofs").await
+    }
+
+    /// `GET /verification-schedules`.
+    pub async fn list_verification_schedules(&self) -> Answer<Vec<verification::VerificationSchedule>> {
+        self.get("verification-schedules").await
+    }
+
+    /// `PUT /sync-groups/{id}/verification-schedule`.
+    pub async fn set_verification_schedule(
+        &self,
+        group: GroupId,
+        body: &verification::VerificationSchedule,
+    ) -> Answer<verification::VerificationSchedule> {
+        self.put(&format!("sync-groups/{group}/verification-schedule"), body).await
+    }
+
+    /// `DELETE /sync-groups/{id}/verification-schedule`.
+    pub async fn delete_verification_schedule(&self, group: GroupId) -> Answer<()> {
+        self.delete(&format!("sync-groups/{group}/verification-schedule")).await
+    }
+
+    /// `POST /systems/{id}/pools`, as its agent.
+    pub async fn report_pools(&self, id: SystemId, body: &pool::PoolReport) -> Answer<pool::SystemPools> {
+        self.post(&format!("systems/{id}/pools"), body).await
+    }
+
+    /// `GET /pools`.
+    pub async fn list_pools(&self) -> Answer<Vec<pool::SystemPools>> {
+        self.get("pools").await
     }
 }

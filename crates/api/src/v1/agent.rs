@@ -14,7 +14,10 @@ use zfs_sync_core::{
     time::Timestamp,
 };
 
-use super::certificate::{SignedTicket, TlsAddress, TransferListener, TransportUsed};
+use super::{
+    certificate::{SignedTicket, TlsAddress, TransferListener, TransportUsed},
+    verification::VerificationTask,
+};
 
 /// `POST /systems/{id}/hello`: an agent has started. Its leased transfers are queued again at once.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -120,6 +123,9 @@ pub struct InventoryAnswer {
 pub struct LeaseRequest {
     /// How many transfers it can take.
     pub max: u32,
+    /// How many verifications it can take; agents that do not say so know none.
+    #[serde(default)]
+    pub max_verifications: u32,
     /// How long the witness may hold the answer back, in milliseconds, at most 30000.
     pub wait_ms: u64,
 }
@@ -174,6 +180,9 @@ pub struct LeaseAnswer {
     pub transfers: Vec<LeasedTransfer>,
     /// The witness wants a report now, for example after a transfer into this system.
     pub report_now: bool,
+    /// Snapshots to read for verifications.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verifications: Vec<VerificationTask>,
     /// The witness's clock; absent from witnesses of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]

@@ -275,6 +275,9 @@ pub struct Status {
     pub replicas: BTreeMap<String, u64>,
     /// Unfinished transfers by state.
     pub transfers: BTreeMap<String, u64>,
+    /// Replicas that were compared with their sources, by what was found: `same`, `differs`.
+    #[serde(default)]
+    pub proofs: BTreeMap<String, u64>,
     /// What a person should look at, worst first, at most 20.
     pub attention: Vec<Replica>,
     /// When.

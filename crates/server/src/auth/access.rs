@@ -108,6 +108,19 @@ pub(crate) const ACCESS: &[(&str, &str, Needs)] = &[
     ("POST", "/api/v1/transfers/{transfer_id}/retry", OPERATOR),
     ("POST", "/api/v1/transfers/{transfer_id}/progress", AnySystem),
     ("POST", "/api/v1/transfers/{transfer_id}/result", AnySystem),
+    // Results without names of files; those are shown to operators.
+    ("GET", "/api/v1/verifications", VIEWER),
+    // Reading everything on two hosts is work, and what differs is told by name.
+    ("POST", "/api/v1/verifications", OPERATOR),
+    ("GET", "/api/v1/verifications/{verification_id}", VIEWER),
+    ("POST", "/api/v1/verifications/{verification_id}/cancel", OPERATOR),
+    ("POST", "/api/v1/verifications/{verification_id}/exchange", AnySystem),
+    ("GET", "/api/v1/proofs", VIEWER),
+    ("GET", "/api/v1/pools", VIEWER),
+    ("POST", "/api/v1/systems/{system_id}/pools", OwnSystem),
+    ("GET", "/api/v1/verification-schedules", VIEWER),
+    ("PUT", "/api/v1/sync-groups/{group_id}/verification-schedule", OPERATOR),
+    ("DELETE", "/api/v1/sync-groups/{group_id}/verification-schedule", OPERATOR),
     ("GET", "/api/v1/events", VIEWER),
     ("GET", "/api/v1/dashboard/events", VIEWER),
 ];

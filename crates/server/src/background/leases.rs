@@ -1,6 +1,10 @@
-//! Leases whose time is over: the transfer goes back to the queue.
+//! Leases whose time is over: the transfer goes back to the queue, the verification begins anew.
 
-use crate::{error::Answer, state::AppState};
+use crate::{
+    error::Answer,
+    routes::verifications::{MOST_ATTEMPTS, changed},
+    state::AppState,
+};
 
 pub(super) async fn pass(state: &AppState) -> Answer<()> {
     let expired = state.store.expire_leases(state.now()).await?;
@@ -13,6 +17,13 @@ pub(super) async fn pass(state: &AppState) -> Answer<()> {
     }
     if !expired.is_empty() {
         state.wake.transfers_changed(&expired);
+    }
+    for row in state.store.expire_verifications(MOST_ATTEMPTS, state.now()).await? {
+        tracing::warn!(
+            verification = %row.id, attempts = row.attempts,
+            "an agent of verification {} is silent; it is {} now", row.id, row.state.as_str(),
+        );
+        changed(state, &row).await;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ mod events;
 mod leases;
 mod planner;
 mod pruning;
+pub(crate) mod verifications;
 
 use std::{panic::AssertUnwindSafe, time::Duration};
 
@@ -15,6 +16,8 @@ use crate::{error::ApiError, server::Tasks, state::AppState};
 
 /// How often tasks look without being woken: the longest that a lost hint, or another witness's change, is noticed late.
 const LOOK: Duration = Duration::from_secs(1);
+/// A comparison takes minutes or days; the next one has time.
+const SCHEDULE: Duration = Duration::from_secs(30);
 /// Pruning is never urgent.
 const PRUNE: Duration = Duration::from_mins(1);
 
@@ -39,6 +42,15 @@ pub(crate) fn start(state: &AppState, tasks: &Tasks) {
     tasks.spawn("events", async move {
         while next(&events, LOOK, std::future::pending()).await {
             report("events", AssertUnwindSafe(events::pass(&events)).catch_unwind().await);
+        }
+    });
+    let verifications = state.clone();
+    tasks.spawn("verifications", async move {
+        while next(&verifications, SCHEDULE, std::future::pending()).await {
+            report(
+                "verifications",
+                AssertUnwindSafe(verifications::pass(&verifications)).catch_unwind().await,
+            );
         }
     });
     let pruning = state.clone();

@@ -8,6 +8,8 @@ use crate::{error::Answer, state::AppState};
 const UNAPPLIED_PLANS: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// Long enough to be asked about.
 const RESOLVED_CONFLICTS: SignedDuration = SignedDuration::from_hours(90 * 24);
+/// As long as conflicts; the newest proof of each replica stays.
+const ENDED_VERIFICATIONS: SignedDuration = RESOLVED_CONFLICTS;
 
 pub(super) async fn pass(state: &AppState) -> Answer<()> {
     let now = state.now();
@@ -20,6 +22,9 @@ pub(super) async fn pass(state: &AppState) -> Answer<()> {
     }
     if let Ok(before) = now.checked_sub(RESOLVED_CONFLICTS) {
         state.store.prune_conflicts(before).await?;
+    }
+    if let Ok(before) = now.checked_sub(ENDED_VERIFICATIONS) {
+        state.store.prune_verifications(before).await?;
     }
     Ok(())
 }

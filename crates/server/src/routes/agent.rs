@@ -19,7 +19,7 @@ use zfs_sync_store::{
     Error as StoreError, Listener, Outcome, Report, ReportOutcome, ReportedDataset, SystemSeen, TransferRow,
 };
 
-use super::systems::not_found;
+use super::{systems::not_found, verifications::MOST_ATTEMPTS};
 use crate::{
     error::{Answer, ApiError},
     extract::{Body, Id, REPORT_LIMIT},
@@ -66,6 +66,9 @@ pub(super) async fn hello(
     }
     note_listener(&state, id, body.listener).await?;
     let released = state.store.release_system_leases(id, now).await?;
+    for row in state.store.release_verifications(id, MOST_ATTEMPTS, now).await? {
+        super::verifications::changed(&state, &row).await;
+    }
     state.wake.system(id);
     state.wake.transfers_changed(&released);
     let released = u32::try_from(released.len()).unwrap_or(u32::MAX);
@@ -177,16 +180,18 @@ pub(super) async fn lease_transfers(
         // From here on a wake-up counts, so that none falls between looking and waiting.
         woken.as_mut().enable();
         let transfers = lease(&state, id, body.max.min(MOST_LEASES)).await?;
+        let verifications =
+            super::verification_work::lease(&state, id, body.max_verifications.min(MOST_LEASES)).await?;
         let system = state.store.system(id).await?.ok_or_else(|| not_found(id))?;
         let wanted_at = system.report_wanted_at.filter(|_| system.report_wanted());
         // A wish that was passed on already must not answer at once again and again, or a slow agent and the witness would
         // turn in circles as fast as they can.
         let asks = wanted_at.is_some_and(|at| state.wake.first_asked(id, at) || !first_look);
         let over = Instant::now() >= deadline || state.shutdown.is_cancelled();
-        if !transfers.is_empty() || asks || over {
+        if !transfers.is_empty() || !verifications.is_empty() || asks || over {
             // A look that begins after this answer has come is later than what it is wanted for.
             let now = Some(state.now());
-            return Ok(Json(LeaseAnswer { transfers, report_now: wanted_at.is_some(), now }));
+            return Ok(Json(LeaseAnswer { transfers, report_now: wanted_at.is_some(), verifications, now }));
         }
         first_look = false;
         let look = (Instant::now() + LOOK).min(deadline);

@@ -13,11 +13,15 @@ mod health;
 mod instructions;
 mod keys;
 pub(crate) mod plans;
+mod pools;
 mod replicas;
 mod states;
 mod sync;
 mod systems;
 mod transfers;
+mod verification_schedules;
+mod verification_work;
+pub(crate) mod verifications;
 mod whatif;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -75,6 +79,18 @@ pub(crate) fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(transfers::retry_transfer))
         .routes(routes!(transfers::report_progress))
         .routes(routes!(transfers::report_result))
+        .routes(routes!(verifications::list_verifications, verifications::create_verification))
+        .routes(routes!(verifications::find_verification))
+        .routes(routes!(verifications::cancel_verification))
+        .routes(routes!(verification_work::exchange_verification))
+        .routes(routes!(verifications::list_proofs))
+        .routes(routes!(pools::list_pools))
+        .routes(routes!(pools::report_pools))
+        .routes(routes!(verification_schedules::list_verification_schedules))
+        .routes(routes!(
+            verification_schedules::set_verification_schedule,
+            verification_schedules::delete_verification_schedule
+        ))
         .routes(routes!(events::listen_to_events))
         .routes(routes!(events::listen_to_dashboard_events))
         .routes(routes!(crate::openapi::get_description))

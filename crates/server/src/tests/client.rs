@@ -140,7 +140,7 @@ async fn every_method_finds_its_operation() {
     assert_eq!(admin.list_replicas(None).await.unwrap().len(), 1);
     assert_eq!(admin.explain_replica("backup/media@nas2").await.unwrap().len(), 1);
 
-    let lease = LeaseRequest { max: 1, wait_ms: 5000 };
+    let lease = LeaseRequest { max: 1, max_verifications: 0, wait_ms: 5000 };
     let leased = source.lease_transfers(nas1.system_id, &lease).await.unwrap().transfers.remove(0);
     assert_eq!(leased.peer.map(|peer| peer.ssh_port), Some(2222));
     let generation = leased.generation;

@@ -23,5 +23,6 @@ mod serving;
 mod settled;
 mod strangers;
 mod systems;
+pub(crate) mod verifications;
 mod whatif;
 mod without_guids;

@@ -6,11 +6,13 @@ mod directory;
 mod explain;
 mod groups;
 mod plans;
+mod proofs;
 mod replicas;
 mod status;
 mod steps;
 mod systems;
 mod transfers;
+mod verifications;
 mod whatif;
 
 pub(crate) use self::{
@@ -20,10 +22,12 @@ pub(crate) use self::{
     explain::{explain, selector, system_named},
     groups::{doubts, doubts_of, group, groups, show_group},
     plans::{casualties, show_plan},
+    proofs::{fresh_pools, proofs, standing},
     replicas::{replica, replicas},
     status::status,
     steps::{destroyed, planned_step, summary},
     systems::{health, is_fresh, is_heard, show_system, systems, systems_page},
     transfers::{finished_transfers, show_transfer, transfers, unfinished_transfers},
+    verifications::show_verification,
     whatif::{destroy, system_lost},
 };

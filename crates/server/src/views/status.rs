@@ -67,7 +67,9 @@ pub(crate) async fn status(state: &AppState) -> Answer<Status> {
     let replicas = state.store.replica_counts(None).await?;
     let transfers = state.store.unfinished_transfer_counts().await?;
     let attention = attention(state).await?.into_iter().map(|row| replica(row, &directory)).collect();
+    let proofs = super::standing(&super::proofs(state).await?);
     Ok(Status {
+        proofs,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         systems,
         replicas: replicas.into_iter().map(|(state, count)| (state.as_str().to_owned(), count)).collect(),

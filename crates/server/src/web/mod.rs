@@ -15,6 +15,7 @@ mod page;
 mod pages;
 mod plans;
 mod problem;
+mod proofs;
 mod prose;
 mod row;
 mod session;
@@ -53,6 +54,8 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/dashboard/plans/{id}", get(plans::show))
         .route("/dashboard/plans/{id}/apply", post(plans::apply))
         .route("/dashboard/transfers", get(pages::transfers))
+        .route("/dashboard/verifications", get(proofs::list))
+        .route("/dashboard/verifications/{id}", get(proofs::show))
         .route("/dashboard/why", get(why::show))
         .route("/dashboard/live", get(live::stream))
         .route("/login", get(session::login_page).post(session::login))

@@ -86,6 +86,8 @@ pub(super) struct OverviewTemplate {
     pub(super) status: Status,
     pub(super) replicas: Vec<(ReplicaState, u64)>,
     pub(super) attention: Vec<ReplicaRow>,
+    /// Replicas whose content or properties are not those of their sources.
+    pub(super) differing: u64,
     pub(super) running: Vec<TransferRow>,
     pub(super) first_steps: bool,
 }

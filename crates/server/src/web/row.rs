@@ -90,16 +90,19 @@ pub(super) struct SystemRow {
     pub(super) inventory: String,
     pub(super) zfs: String,
     pub(super) agent: String,
+    /// Each pool in words, and whether all is well with it.
+    pub(super) pools: Vec<(String, bool)>,
     pub(super) system: System,
 }
 
 impl SystemRow {
-    pub(super) fn new(system: System, now: Timestamp) -> Self {
+    pub(super) fn new(system: System, pools: Vec<(String, bool)>, now: Timestamp) -> Self {
         Self {
             last_seen: ago(system.last_seen, now),
             inventory: ago(system.inventory_as_of, now),
             zfs: system.zfs_version.clone().unwrap_or_else(|| "unknown".into()),
             agent: system.agent_version.clone().unwrap_or_else(|| "none".into()),
+            pools,
             system,
         }
     }

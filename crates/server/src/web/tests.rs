@@ -196,3 +196,41 @@ async fn a_decision_is_withdrawn_where_it_is_shown() {
     let shown = browser.get(&plan).await.text;
     assert!(shown.contains("What it decided was withdrawn"), "{shown}");
 }
+
+#[tokio::test]
+async fn a_difference_is_on_the_first_page_and_names_are_shown_to_operators_as_text() {
+    let (witness, path) = crate::tests::verifications::differing("<img onerror=alert(1)>.mkv").await;
+    let page = format!("/dashboard{path}");
+    let operator = Browser::sign_in(&witness, Role::Operator).await;
+    let overview = operator.get("/dashboard").await.text;
+    assert!(overview.contains("One replica is not the same as the source"), "{overview}");
+    assert!(!overview.contains("Nothing needs you"), "{overview}");
+    let list = operator.get("/dashboard/verifications").await.text;
+    assert!(list.contains("not the same") && list.contains(&page) && list.contains("backup/media"), "{list}");
+    let shown = operator.get(&page).await.text;
+    assert!(shown.contains("mkv: only on nas1") && !shown.contains("<img"), "{shown}");
+    let why = operator.get("/dashboard/why?replica=backup/media@nas2").await.text;
+    assert!(why.contains("not the same</span> as its source by content") && why.contains(&page), "{why}");
+    let viewer = Browser::sign_in(&witness, Role::Viewer).await;
+    let shown = viewer.get(&page).await.text;
+    assert!(
+        !shown.contains("mkv") && shown.contains("1 further difference") && shown.contains("operators"),
+        "{shown}"
+    );
+    let unknown = operator.get(&format!("/dashboard/verifications/{}", uuid::Uuid::nil())).await;
+    assert_eq!(unknown.status, 404);
+    let stranger = witness.send(Request::get(&page).body(Body::empty()).unwrap()).await;
+    assert_eq!(stranger.headers[header::LOCATION], "/login");
+}
+
+#[tokio::test]
+async fn systems_show_how_their_pools_are() {
+    let witness = Witness::start().await;
+    let (nas1, _) = witness.pair(false).await;
+    let pools = json!({ "pools": [{ "name": "tank", "state": "DEGRADED", "scan": "resilver in progress" }] });
+    witness.agent(&nas1, "pools", pools).await.fine();
+    let browser = Browser::sign_in(&witness, Role::Viewer).await;
+    let shown = browser.get("/dashboard/systems").await.text;
+    assert!(shown.contains("<strong>tank DEGRADED, resilver in progress</strong>"), "{shown}");
+    assert!(shown.contains("unknown"), "nas2 has said nothing: {shown}");
+}

@@ -3,13 +3,14 @@
 use askama::Template;
 use axum::extract::{Query, State};
 use serde::Deserialize;
-use zfs_sync_api::v1::replica::Replica;
+use zfs_sync_api::v1::{replica::Replica, verification::Proof};
 use zfs_sync_core::time::Timestamp;
 use zfs_sync_store::ConflictFilter;
 
 use super::{
     page::{Frame, page},
     problem::Answer,
+    proofs::ProofRow,
     row::{ago, span},
     session::Viewer,
 };
@@ -38,11 +39,13 @@ struct WhyRow {
     next_at: Option<String>,
     /// Where its conflict is decided.
     conflict: Option<String>,
+    /// What comparisons with its source have found, by content and by GUID.
+    proofs: Vec<ProofRow>,
     replica: Replica,
 }
 
 impl WhyRow {
-    fn new(replica: Replica, conflict: Option<String>, now: Timestamp) -> Self {
+    fn new(replica: Replica, conflict: Option<String>, proofs: Vec<ProofRow>, now: Timestamp) -> Self {
         let facts = replica.report.facts.iter();
         let facts = facts.map(|fact| (fact.text.clone(), fact.as_of.map(|as_of| ago(Some(as_of), now))));
         Self {
@@ -51,6 +54,7 @@ impl WhyRow {
             only_on_target: replica.report.only_on_target.join(", "),
             next_at: replica.report.next_at.map(|at| next_at(at, now)),
             conflict,
+            proofs,
             replica,
         }
     }
@@ -87,9 +91,14 @@ pub(super) async fn show(
 ) -> Answer {
     let now = state.now();
     let mut rows = Vec::new();
+    let known = views::proofs(&state).await?;
     for replica in views::explain(&state, &query.replica).await? {
         let conflict = conflict(&state, &replica).await?;
-        rows.push(WhyRow::new(replica, conflict, now));
+        let is_it = |proof: &&Proof| {
+            proof.target_system == replica.target_system && proof.target.as_str() == replica.target
+        };
+        let proofs = known.iter().filter(is_it).cloned().map(|proof| ProofRow::new(proof, now)).collect();
+        rows.push(WhyRow::new(replica, conflict, proofs, now));
     }
     let frame = Frame::load(&state, "", uri.to_string(), viewer).await?;
     Ok(page(&WhyTemplate { frame, rows }))

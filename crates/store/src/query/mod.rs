@@ -25,6 +25,8 @@ pub(crate) mod inventory_part;
 pub(crate) mod keys;
 pub(crate) mod leases;
 pub(crate) mod plans;
+pub(crate) mod pool_health;
+pub(crate) mod proofs;
 pub(crate) mod replica_lists;
 pub(crate) mod replicas;
 pub(crate) mod reports;
@@ -33,6 +35,8 @@ pub(crate) mod sessions;
 pub(crate) mod sync_states;
 pub(crate) mod systems;
 pub(crate) mod transfers;
+pub(crate) mod verification_schedules;
+pub(crate) mod verifications;
 
 /// Rows of one statement: enough to make its overhead small, few enough for the 32,766 variables SQLite allows at up to 32
 /// columns.

@@ -24,6 +24,7 @@ pub(crate) mod transfers;
 pub(crate) mod transfers_leased;
 pub(crate) mod transfers_over;
 pub(crate) mod upgrade;
+pub(crate) mod verifications;
 
 /// Makes one test of each behaviour; `run` gives it a database of its own. Clippy names a behaviour that is missing here.
 macro_rules! suite {
@@ -78,6 +79,11 @@ macro_rules! suite {
             transfers_over: what_an_executor_says_is_over_is_over, a_lease_that_ends_is_not_over_yet,
                 what_was_never_begun_is_over_when_it_ends,
                 what_is_withheld_ends_what_was_handed_out_before_no_earlier, a_system_that_goes_leaves_what_others_are_at;
+            verifications: both_sides_answer_and_it_ends, a_lost_agent_begins_it_anew_until_it_has_failed, a_cancelled_verification_is_over,
+                proofs_are_the_newest_of_each_kind_and_stay, a_difference_takes_the_place_of_an_older_proof,
+                what_no_agent_comes_for_is_given_up_and_unproven, a_schedule_belongs_to_its_group,
+                a_schedule_has_one_verification_under_way,
+                health_of_pools_is_replaced_as_a_whole;
             journal: events_are_numbered_without_gaps, pruned_events_keep_their_numbers, the_audit_log_reads_newest_first,
                 sync_states_are_replaced_by_subject;
         }

@@ -10,4 +10,5 @@ mod kills;
 mod replication;
 mod standalone;
 mod tls;
+mod verify;
 mod versions;

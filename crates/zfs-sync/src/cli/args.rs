@@ -9,6 +9,7 @@ use super::{
     group::GroupCommand,
     host::{AgentCommand, DemoArgs, DoctorArgs, ExplainArgs, ReplicateArgs, ServerArgs},
     operate::{ExecutorCommand, GateArgs, HoldCommand},
+    verify::{VerificationCommand, VerifyArgs, VerifySideArgs},
 };
 
 const EXAMPLES: &str = "\
@@ -132,6 +133,14 @@ pub(crate) enum Command {
     Transfer(TransferCommand),
     /// Replicate from host to host, without a witness
     Replicate(ReplicateArgs),
+    /// Prove that a snapshot is the same in two places
+    Verify(VerifyArgs),
+    /// Proofs under way and ended
+    #[command(subcommand)]
+    Verification(VerificationCommand),
+    /// Answers questions about one snapshot on standard input, for `verify` on another host
+    #[command(hide = true)]
+    VerifySide(VerifySideArgs),
     /// What zfs-sync holds on a host, and what of it is stale
     #[command(subcommand)]
     Hold(HoldCommand),

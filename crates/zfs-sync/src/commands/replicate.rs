@@ -3,11 +3,11 @@
 //! The same planner and the same engine as in a fleet, on two inventories that are read right here. It plans, executes, and looks
 //! again until everything that the source had at the start is on the target; what can not be done is named with its reason.
 
-mod endpoint;
+pub(super) mod endpoint;
 mod line;
 mod order;
 mod preview;
-mod side;
+pub(super) mod side;
 #[cfg(test)]
 mod tests;
 mod watcher;

@@ -47,8 +47,12 @@ pub(super) async fn run(context: &Context) -> Result<Exit, Failure> {
 }
 
 fn numbers(status: &Status) -> Vec<Number> {
-    let groups =
-        [("systems", &status.systems), ("replicas", &status.replicas), ("transfers", &status.transfers)];
+    let groups = [
+        ("systems", &status.systems),
+        ("replicas", &status.replicas),
+        ("transfers", &status.transfers),
+        ("proofs", &status.proofs),
+    ];
     let of = |(what, counts): (&'static str, &BTreeMap<String, u64>)| {
         counts
             .iter()
@@ -75,6 +79,9 @@ fn screen(context: &Context, status: &Status) -> String {
     line("systems", total(&status.systems), words(&status.systems));
     line("replicas", total(&status.replicas), state_counts(&status.replicas));
     line("transfers", total(&status.transfers), words(&status.transfers));
+    if total(&status.proofs) > 0 {
+        line("proofs", total(&status.proofs), words(&status.proofs));
+    }
     let _ = writeln!(
         text,
         "witness    {} {}, as of {} UTC",

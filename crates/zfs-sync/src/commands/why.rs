@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
-use zfs_sync_api::v1::replica::Replica;
+use zfs_sync_api::v1::{replica::Replica, verification::Proof};
 use zfs_sync_core::plan::RuleApplied;
 use zfs_sync_zfs::command::quote;
 
@@ -22,7 +22,8 @@ pub(super) async fn run(context: &Context, arguments: &WhyArgs) -> Result<Exit, 
     let replicas = client.explain_replica(&arguments.replica).await?;
     let now = context.now();
     if context.printer.is_table() {
-        let traces: Vec<_> = replicas.iter().map(|replica| trace(replica, now)).collect();
+        let proofs = client.list_proofs().await?;
+        let traces: Vec<_> = replicas.iter().map(|replica| trace(replica, &proofs, now)).collect();
         context.printer.text(&traces.join("\n"))?;
     } else {
         let rows: Vec<_> = replicas.into_iter().map(ReplicaLine).collect();
@@ -31,7 +32,7 @@ pub(super) async fn run(context: &Context, arguments: &WhyArgs) -> Result<Exit, 
     Ok(Exit::Done)
 }
 
-fn trace(replica: &Replica, now: Timestamp) -> String {
+fn trace(replica: &Replica, proofs: &[Proof], now: Timestamp) -> String {
     let state = replica.state;
     let mut text = String::new();
     let mut line = |line: String| {
@@ -57,6 +58,13 @@ fn trace(replica: &Replica, now: Timestamp) -> String {
         lag => format!(", {} behind", count(u64::from(lag), "snapshot")),
     };
     line(format!("{recovery}{lag}"));
+    let is_it = |proof: &&Proof| {
+        proof.target_system == replica.target_system && proof.target.as_str() == replica.target
+    };
+    // By content first; there are two at most.
+    for proof in proofs.iter().filter(is_it) {
+        line(proven(proof, now));
+    }
     line("\u{2500}\u{2500} facts".to_owned());
     for fact in &replica.report.facts {
         line(format!("  {:<10} {}", maybe_ago(now, fact.as_of), fact.text));
@@ -96,6 +104,30 @@ fn trace(replica: &Replica, now: Timestamp) -> String {
             }
             None => format!("  zfs-sync conflict show {name}"),
         });
+    }
+    text
+}
+
+/// `proven 3 h ago: content of the snapshot monday as on its source; its pool is ONLINE, scrubbed 2 d ago`.
+fn proven(proof: &Proof, now: Timestamp) -> String {
+    let what = if proof.deep { "content" } else { "GUID and properties" };
+    let (when, label) = (ago(now, proof.at), proof.snapshot.label());
+    let mut text = if proof.matched {
+        format!("proven {when}: {what} of the snapshot {label} as on its source")
+    } else {
+        format!(
+            "NOT THE SAME as its source, {when}: {what} of the snapshot {label} (zfs-sync verification show {})",
+            proof.verification_id
+        )
+    };
+    if let Some(pool) = &proof.pool {
+        let _ = write!(text, "; its pool is {}", pool.state);
+        if let Some(when) = pool.scrubbed_at {
+            let _ = write!(text, ", scrubbed {}", ago(now, when));
+        }
+        if let Some(errors) = &pool.errors {
+            let _ = write!(text, ", {errors}");
+        }
     }
     text
 }

@@ -1,5 +1,7 @@
 //! `demo --check`: a fixed story with an end that is proved.
 
+mod damage;
+
 use std::time::Duration;
 
 use serde::Serialize;
@@ -85,7 +87,9 @@ impl Story<'_> {
         self.interrupted_transfer().await?;
         self.absence().await?;
         self.divergence().await?;
-        self.prove().await
+        let summary = self.prove().await?;
+        self.damage().await?;
+        Ok(summary)
     }
 
     /// The connection dies in the middle of a stream.

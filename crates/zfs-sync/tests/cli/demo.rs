@@ -8,6 +8,7 @@ use crate::program::Place;
 fn the_check_proves_that_everything_arrived() {
     let place = Place::new();
     let ended = place.run(&["demo", "--check", "-o", "json"]).expect(0);
+    assert!(ended.stderr.contains("content differs from byte 0"), "{}", ended.stderr);
     let item = &ended.json()["item"];
     assert_eq!(item["replicas"], 8);
     assert!(item["snapshots_proved"].as_u64().unwrap() >= 8 * 4, "{item}");

@@ -9,6 +9,7 @@ use zfs_sync_api::{
     v1::{
         agent::{Hello, InventoryReport, LeaseRequest, LeasedTransfer},
         key::{CreateEnrolmentToken, Enrol},
+        verification::ExchangeRequest,
     },
 };
 use zfs_sync_core::{
@@ -16,6 +17,7 @@ use zfs_sync_core::{
     ids::SystemId,
     inventory::{Dataset, DatasetKind, DatasetProperties, Snapshot},
     time::{Clock as _, SystemClock},
+    verify::Answer,
 };
 
 use crate::program::{Place, Service};
@@ -100,8 +102,31 @@ impl Fleet {
 
     /// What the host is to do now.
     pub(crate) fn lease(&self, host: &Host) -> Vec<LeasedTransfer> {
-        let request = LeaseRequest { max: 8, wait_ms: 0 };
+        let request = LeaseRequest { max: 8, max_verifications: 0, wait_ms: 0 };
         self.runtime.block_on(host.client.lease_transfers(host.id, &request)).unwrap().transfers
+    }
+
+    /// Both hosts work on the verification that waits for them: these are their answers, round by round.
+    pub(crate) fn verify(&self, hosts: [&Host; 2], rounds: &[[Vec<Answer>; 2]]) {
+        let tasks = hosts.map(|host| {
+            let request = LeaseRequest { max: 0, max_verifications: 1, wait_ms: 0 };
+            let answer = self.runtime.block_on(host.client.lease_transfers(host.id, &request)).unwrap();
+            answer.verifications.into_iter().next().unwrap()
+        });
+        for (round, answers) in (1..).zip(rounds) {
+            for ((host, task), answers) in hosts.iter().zip(&tasks).zip(answers) {
+                let request = ExchangeRequest {
+                    generation: task.generation,
+                    side: task.side,
+                    round,
+                    answers: Some(answers.clone()),
+                    entries: 2,
+                    bytes: 3,
+                    wait_ms: 0,
+                };
+                self.runtime.block_on(host.client.exchange_verification(task.id, &request)).unwrap();
+            }
+        }
     }
 
     /// Two systems in the group `prod`, which starts nothing by itself: `nas2` has `s1` in common with `nas1`, and `s7` and `s8` alone.

@@ -15,5 +15,6 @@ mod program;
 mod replicate;
 mod server;
 mod usage;
+mod verify;
 mod whatif;
 mod zfs_fuse;

@@ -1,7 +1,8 @@
 //! Commands as argument vectors and as lines.
 
 use super::{
-    Command, Dependents, ListColumns, NotReceived, OwnTag, ReceiveCommand, Scope, SendCommand, Setting, quote,
+    Command, Dependents, ListColumns, NotReceived, OwnTag, ReceiveCommand, Scope, SendCommand, Setting,
+    SnapshotDevices, quote,
 };
 use zfs_sync_core::{inventory::DatasetKind, name::SnapshotName, stream::StreamForm};
 
@@ -14,6 +15,9 @@ pub(crate) const DEPENDENTS_COLUMNS: [&str; 4] = ["name", "guid", "userrefs", "c
 
 /// Columns of [`Command::ListPools`].
 pub(crate) const POOL_COLUMNS: [&str; 6] = ["name", "guid", "size", "allocated", "free", "health"];
+
+/// Where we write down what `snapdev` was before we set it.
+pub(crate) const SHOWN: &str = "zfs-sync:snapdev";
 
 /// Columns of [`Command::Get`].
 pub(crate) const GET_COLUMNS: [&str; 3] = ["property", "value", "source"];
@@ -68,15 +72,21 @@ impl ListColumns {
 }
 
 impl Command {
-    /// The program: `zfs` or `zpool`.
+    /// The program: `zfs`, `zpool`, or on another host `zfs-sync`.
     pub const fn program(&self) -> &'static str {
         match self {
-            Self::WatchEvents | Self::ListPools | Self::PoolFeatures { .. } => "zpool",
+            Self::WatchEvents | Self::ListPools | Self::PoolFeatures { .. } | Self::PoolStatus => "zpool",
+            Self::AnswerForSnapshot { .. } => "zfs-sync",
             Self::Version
             | Self::ListDatasets { .. }
             | Self::ListHistory { .. }
             | Self::ListDependents { .. }
             | Self::Get { .. }
+            | Self::GetOfSnapshot { .. }
+            | Self::ShowSnapshotDevices { .. }
+            | Self::RestoreSnapshotDevices { .. }
+            | Self::ForgetSnapshotDevices { .. }
+            | Self::ListShownVolumes
             | Self::GetValue { .. }
             | Self::GetSource { .. }
             | Self::GetTree { .. }
@@ -146,6 +156,28 @@ impl Command {
                 let columns = GET_COLUMNS.join(",");
                 words(&["get", "-Hp", "-o", &columns, &properties.join(","), dataset.as_str()])
             }
+            Self::GetOfSnapshot { snapshot, properties } => {
+                let columns = GET_COLUMNS.join(",");
+                words(&["get", "-Hp", "-o", &columns, &properties.join(","), &snapshot.to_string()])
+            }
+            Self::ShowSnapshotDevices { volume, before } => {
+                words(&["set", &format!("{SHOWN}={}", before.as_str()), "snapdev=visible", volume.as_str()])
+            }
+            Self::RestoreSnapshotDevices { volume, before } => match before {
+                SnapshotDevices::Inherited => words(&["inherit", "snapdev", volume.as_str()]),
+                SnapshotDevices::Hidden => words(&["set", "snapdev=hidden", volume.as_str()]),
+            },
+            Self::ForgetSnapshotDevices { volume } => words(&["inherit", SHOWN, volume.as_str()]),
+            Self::ListShownVolumes => {
+                words(&["get", "-H", "-t", "volume", "-s", "local", "-o", "name,value", SHOWN])
+            }
+            Self::AnswerForSnapshot { snapshot, rate: None } => {
+                words(&["verify-side", &snapshot.to_string()])
+            }
+            Self::AnswerForSnapshot { snapshot, rate: Some(rate) } => {
+                words(&["verify-side", "--rate", &rate.to_string(), &snapshot.to_string()])
+            }
+            Self::PoolStatus => words(&["status"]),
             Self::GetValue { dataset, property } => {
                 words(&["get", "-Hp", "-o", "value", property.as_str(), dataset.as_str()])
             }
@@ -248,6 +280,10 @@ impl Command {
             | Self::ListHistory { .. }
             | Self::ListDependents { .. }
             | Self::Get { .. }
+            | Self::GetOfSnapshot { .. }
+            | Self::ListShownVolumes
+            | Self::PoolStatus
+            | Self::AnswerForSnapshot { .. }
             | Self::GetValue { .. }
             | Self::GetSource { .. }
             | Self::GetTree { .. }
@@ -260,7 +296,10 @@ impl Command {
             | Self::WatchEvents
             | Self::ListPools
             | Self::PoolFeatures { .. } => true,
-            Self::Hold { .. }
+            Self::ShowSnapshotDevices { .. }
+            | Self::RestoreSnapshotDevices { .. }
+            | Self::ForgetSnapshotDevices { .. }
+            | Self::Hold { .. }
             | Self::Release { .. }
             | Self::HoldAll { .. }
             | Self::ReleaseAll { .. }
@@ -547,6 +586,33 @@ mod tests {
     #[case(Command::RollBack { to: snapshot("tank/a@one") }, "zfs rollback tank/a@one")]
     #[case(Command::AbortReceive { dataset: dataset("backup/a") }, "zfs receive -A backup/a")]
     #[case(Command::WatchEvents, "zpool events -f -H")]
+    #[case(Command::PoolStatus, "zpool status")]
+    #[case(
+        Command::AnswerForSnapshot { snapshot: snapshot("tank/a b@one"), rate: None },
+        "zfs-sync verify-side 'tank/a b@one'"
+    )]
+    #[case(
+        Command::AnswerForSnapshot { snapshot: snapshot("tank/a@one"), rate: Some(1 << 20) },
+        "zfs-sync verify-side --rate 1048576 tank/a@one"
+    )]
+    #[case(
+        Command::GetOfSnapshot { snapshot: snapshot("tank/a@one"), properties: vec!["type".into(), "volsize".into()] },
+        "zfs get -Hp -o property,value,source type,volsize tank/a@one"
+    )]
+    #[case(
+        Command::ShowSnapshotDevices { volume: dataset("tank/v"), before: SnapshotDevices::Inherited },
+        "zfs set zfs-sync:snapdev=inherited snapdev=visible tank/v"
+    )]
+    #[case(
+        Command::RestoreSnapshotDevices { volume: dataset("tank/v"), before: SnapshotDevices::Inherited },
+        "zfs inherit snapdev tank/v"
+    )]
+    #[case(
+        Command::RestoreSnapshotDevices { volume: dataset("tank/v"), before: SnapshotDevices::Hidden },
+        "zfs set snapdev=hidden tank/v"
+    )]
+    #[case(Command::ForgetSnapshotDevices { volume: dataset("tank/v") }, "zfs inherit zfs-sync:snapdev tank/v")]
+    #[case(Command::ListShownVolumes, "zfs get -H -t volume -s local -o name,value zfs-sync:snapdev")]
     #[case(Command::ListPools, "zpool list -Hp -o name,guid,size,allocated,free,health")]
     fn every_command_has_its_line(#[case] command: Command, #[case] line: &str) {
         assert_eq!(command.display_line(), line);
@@ -564,10 +630,20 @@ mod tests {
         }
     }
 
-    /// What is for people and doctors alone is never asked for from afar.
+    /// What is for people, doctors and verifications alone is never asked for through a gate.
     fn check_that_it_is_read_back(command: &Command, line: &str) {
         match (command, read(line)) {
-            (Command::ShowAllowed { .. } | Command::ListSet { .. }, read) => assert!(read.is_err()),
+            (
+                Command::ShowAllowed { .. }
+                | Command::ListSet { .. }
+                | Command::PoolStatus
+                | Command::AnswerForSnapshot { .. }
+                | Command::ShowSnapshotDevices { .. }
+                | Command::RestoreSnapshotDevices { .. }
+                | Command::ForgetSnapshotDevices { .. }
+                | Command::ListShownVolumes,
+                read,
+            ) => assert!(read.is_err()),
             (Command::DestroySnapshot { snapshot }, read) => {
                 assert_eq!(read, Ok(Spoken::DestroySnapshot(snapshot.name().clone())));
             }

@@ -78,7 +78,11 @@ fn command(words: &[&str]) -> Option<Command> {
         }
         ["zfs", "get", "-Hp", "-o", columns, properties, dataset] if *columns == GET_COLUMNS.join(",") => {
             let properties = properties.split(',').map(str::to_owned).collect();
-            Command::Get { dataset: dataset.parse().ok()?, properties }
+            if dataset.contains('@') {
+                Command::GetOfSnapshot { snapshot: dataset.parse().ok()?, properties }
+            } else {
+                Command::Get { dataset: dataset.parse().ok()?, properties }
+            }
         }
         ["zfs", "holds", "-H", "-p", snapshots @ ..] => {
             Command::HoldsOf { snapshots: all(snapshots)?, exact: true }

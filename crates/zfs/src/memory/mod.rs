@@ -10,6 +10,7 @@
 
 mod census;
 mod clones;
+mod content;
 mod faults;
 mod network;
 mod operations;

@@ -3,8 +3,7 @@
 use std::io::{PipeReader, PipeWriter};
 
 use async_trait::async_trait;
-
-use zfs_sync_core::name::SnapshotName;
+use zfs_sync_core::{inventory::DatasetKind, name::SnapshotName};
 
 use super::{
     faults::thawed,
@@ -16,6 +15,7 @@ use super::{
 };
 use crate::{
     command::Command,
+    content::{self, Content},
     error::{Error, Kind},
     runner::{Output, Runner, Stage, StageEnd},
 };
@@ -123,6 +123,13 @@ fn answer(state: &State, command: &Command) -> Result<String, Refusal> {
         Command::ListSet { datasets } => state.list_set(datasets),
         Command::Estimate(command) => Ok(send::estimate(command, &state.prepare_send(command)?)),
         Command::ListPools => Ok(state.list_pools()),
+        Command::PoolStatus => Ok(state.pool_status()),
+        Command::GetOfSnapshot { snapshot, properties } => state.get_of_snapshot(snapshot, properties),
+        // Content is opened without device nodes here.
+        Command::ListShownVolumes => Ok(String::new()),
+        Command::AnswerForSnapshot { .. } => {
+            Err(Refusal { stderr: "sh: 1: zfs-sync: not found\n".to_owned(), code: 127 })
+        }
         other => Err(not_here(other)),
     }
 }
@@ -217,5 +224,18 @@ impl Runner for MemoryRunner {
             Ok(stage) => Ok(Box::new(stage)),
             Err(error) => Err(not_started(&error)),
         }
+    }
+
+    fn is_this_host(&self) -> bool {
+        !self.remote
+    }
+
+    async fn open_content(&self, snapshot: &SnapshotName, _kind: DatasetKind) -> Result<Content, Error> {
+        if self.remote {
+            let why = "can not be read over this connection";
+            return Err(content::error(self.host.name(), snapshot, Kind::Unsupported, why));
+        }
+        thawed(&mut self.host.0.faults.conditions()).await;
+        super::content::open(&self.host, snapshot)
     }
 }

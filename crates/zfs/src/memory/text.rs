@@ -106,10 +106,16 @@ impl State {
             "encryptionroot" => own(or_dash(self.encryption_root(name, dataset))),
             "keystatus" if !dataset.encrypted => own("-".to_owned()),
             "keystatus" => own(if dataset.key_loaded { "available" } else { "unavailable" }.to_owned()),
-            "sharenfs" | "sharesmb" | "quota" | "refquota" | "recordsize" | "dnodesize" if is_volume => {
+            "sharenfs" | "sharesmb" | "quota" | "refquota" | "recordsize" | "dnodesize" | "acltype"
+            | "xattr"
+                if is_volume =>
+            {
                 own("-".to_owned())
             }
-            "encryption" | "sharenfs" | "sharesmb" => set("off", "off"),
+            "volblocksize" if !is_volume => own("-".to_owned()),
+            "volblocksize" => set("16384", "16384"),
+            "xattr" => set("sa", "sa"),
+            "acltype" | "encryption" | "sharenfs" | "sharesmb" => set("off", "off"),
             "quota" | "refquota" | "reservation" | "refreservation" => set("0", "0"),
             "recordsize" => set("131072", "131072"),
             "dnodesize" => set("legacy", "legacy"),
@@ -260,6 +266,47 @@ impl State {
             Ok(format!("{property}\t{}\t{}\n", found.value, found.source))
         });
         lines.collect()
+    }
+
+    pub(super) fn get_of_snapshot(
+        &self,
+        name: &SnapshotName,
+        properties: &[String],
+    ) -> Result<String, Refusal> {
+        let (dataset, snapshot) = self.snapshot(name)?;
+        let lines = properties.iter().map(|property| {
+            let value = match property.as_str() {
+                "type" => "snapshot".to_owned(),
+                "guid" => snapshot.guid.to_string(),
+                "createtxg" => snapshot.createtxg.to_string(),
+                "creation" => snapshot.creation.to_string(),
+                "encryption" => if dataset.encrypted { "aes-256-gcm" } else { "off" }.to_owned(),
+                // A volume here is as large as what was written to it.
+                "volsize" if dataset.kind == DatasetKind::Volume => {
+                    dataset.bytes_of(snapshot.extents).to_string()
+                }
+                "casesensitivity" if dataset.kind == DatasetKind::Filesystem => "sensitive".to_owned(),
+                "normalization" if dataset.kind == DatasetKind::Filesystem => "none".to_owned(),
+                "utf8only" if dataset.kind == DatasetKind::Filesystem => "off".to_owned(),
+                "volsize" | "casesensitivity" | "normalization" | "utf8only" => "-".to_owned(),
+                _ => return Err(bad_property(property)),
+            };
+            Ok(format!("{property}\t{value}\t-\n"))
+        });
+        lines.collect()
+    }
+
+    pub(super) fn pool_status(&self) -> String {
+        if self.pools.is_empty() {
+            return "no pools available\n".to_owned();
+        }
+        let pool = |(name, pool): (&String, &super::state::Pool)| {
+            let state = if pool.suspended { "SUSPENDED" } else { "ONLINE" };
+            format!(
+                "  pool: {name}\n state: {state}\nconfig:\n\n\tNAME        STATE     READ WRITE CKSUM\n\t{name}        {state}     0     0     0\n\nerrors: No known data errors\n"
+            )
+        };
+        self.pools.iter().map(pool).collect::<Vec<_>>().join("\n")
     }
 
     pub(super) fn holds(&self, name: &SnapshotName) -> Result<String, Refusal> {

@@ -8,6 +8,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use zfs_sync_core::{inventory::DatasetKind, name::SnapshotName};
 
 use super::{
     Output, Privilege, Runner, Stage, StageEnd,
@@ -15,6 +16,7 @@ use super::{
 };
 use crate::{
     command::Command,
+    content::{self, Content, ShownVolumes},
     error::{Error, Kind},
 };
 
@@ -28,6 +30,7 @@ const SYSTEM_DIRECTORIES: &str = "/usr/sbin:/sbin:/usr/local/sbin";
 pub struct LocalRunner {
     host: String,
     path: OsString,
+    shown: ShownVolumes,
     privilege: Privilege,
 }
 
@@ -40,7 +43,12 @@ impl Default for LocalRunner {
 impl LocalRunner {
     /// Finds `zfs` along `PATH` and in the directories of system tools.
     pub fn new() -> Self {
-        Self { host: "this host".to_owned(), path: search_path(None), privilege: Privilege::Own }
+        Self {
+            host: "this host".to_owned(),
+            path: search_path(None),
+            shown: ShownVolumes::default(),
+            privilege: Privilege::Own,
+        }
     }
 
     /// Looks into `directory` first.
@@ -164,5 +172,24 @@ impl Runner for LocalRunner {
             .stage(stdio(stdin), stdio(stdout))
             .map_err(|error| start_error(&self.host, command, self.missing(), &error))?;
         Ok(Box::new(process))
+    }
+
+    fn is_this_host(&self) -> bool {
+        true
+    }
+
+    async fn open_content(&self, snapshot: &SnapshotName, kind: DatasetKind) -> Result<Content, Error> {
+        match kind {
+            DatasetKind::Filesystem => content::open_tree(&self.host, snapshot).await,
+            DatasetKind::Volume => self.shown.open(self, snapshot).await,
+        }
+    }
+
+    async fn close_content(&self, content: Content) -> Result<(), Error> {
+        self.shown.close(self, content).await
+    }
+
+    async fn recover_content(&self) -> Result<(), Error> {
+        self.shown.recover(self).await
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     io::{PipeReader, PipeWriter, Write as _},
+    sync::Mutex,
     thread,
 };
 
@@ -14,6 +15,7 @@ use crate::{command::Command, error::Error};
 #[derive(Debug, Default)]
 pub(crate) struct Scripted {
     answers: Vec<(Command, Result<String, String>)>,
+    ran: Mutex<Vec<Command>>,
 }
 
 impl Scripted {
@@ -33,7 +35,13 @@ impl Scripted {
         self
     }
 
+    /// What was asked for until now.
+    pub(crate) fn ran(&self) -> Vec<Command> {
+        self.ran.lock().unwrap().clone()
+    }
+
     fn answer(&self, command: &Command) -> Result<&str, StageEnd> {
+        self.ran.lock().unwrap().push(command.clone());
         let answer = self.answers.iter().find(|(known, _)| known == command);
         let (_, answer) = answer.unwrap_or_else(|| panic!("nobody expected `{}`", command.display_line()));
         answer.as_deref().map_err(|stderr| StageEnd {

@@ -29,11 +29,15 @@ use tokio::{
     sync::oneshot,
     time::{Instant, sleep},
 };
-use zfs_sync_core::name::DatasetName;
+use zfs_sync_core::{
+    inventory::DatasetKind,
+    name::{DatasetName, SnapshotName},
+};
 
 use super::{FarEnd, Output, Packing, Runner, Stage};
 use crate::{
     command::{Command, ListColumns, Scope},
+    content::Content,
     error::{Error, Kind},
 };
 
@@ -285,5 +289,21 @@ impl Runner for SharedReads {
         stdout: Option<PipeWriter>,
     ) -> Result<Box<dyn Stage>, Error> {
         self.inner.start_small(command, stdin, stdout)
+    }
+
+    fn is_this_host(&self) -> bool {
+        self.inner.is_this_host()
+    }
+
+    async fn open_content(&self, snapshot: &SnapshotName, kind: DatasetKind) -> Result<Content, Error> {
+        self.inner.open_content(snapshot, kind).await
+    }
+
+    async fn close_content(&self, content: Content) -> Result<(), Error> {
+        self.inner.close_content(content).await
+    }
+
+    async fn recover_content(&self) -> Result<(), Error> {
+        self.inner.recover_content().await
     }
 }

@@ -255,7 +255,7 @@ async fn lease(seen: &watch::Sender<Seen>, request: LeaseRequest) -> LeaseAnswer
             transfers.push(lease);
         }
     });
-    LeaseAnswer { transfers, report_now: false, now: None }
+    LeaseAnswer { transfers, ..LeaseAnswer::default() }
 }
 
 fn take_result(seen: &watch::Sender<Seen>, transfer: TransferId, result: TransferResult) -> Answer {

@@ -11,16 +11,16 @@ use crate::failure::Failure;
 
 /// A dataset on a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Endpoint {
+pub(in crate::commands) struct Endpoint {
     /// `None`: this one.
-    pub(super) host: Option<HostName>,
-    pub(super) user: Option<String>,
-    pub(super) dataset: DatasetName,
+    pub(in crate::commands) host: Option<HostName>,
+    pub(in crate::commands) user: Option<String>,
+    pub(in crate::commands) dataset: DatasetName,
 }
 
 impl Endpoint {
     /// As `scp` reads it: a colon before the first slash ends a host.
-    pub(super) fn parse(text: &str, side: &str) -> Result<Self, Failure> {
+    pub(in crate::commands) fn parse(text: &str, side: &str) -> Result<Self, Failure> {
         let wrong = |code: ErrorCode, what: String| {
             Failure::new(code, format!("{side} `{text}`: {what}"))
                 .hint("write a dataset (tank/media), or one on another host (root@nas2:tank/media)")
@@ -43,7 +43,7 @@ impl Endpoint {
     }
 
     /// The host, for sentences.
-    pub(super) fn host_text(&self) -> String {
+    pub(in crate::commands) fn host_text(&self) -> String {
         match &self.host {
             Some(host) => host.to_string(),
             None => "this host".to_owned(),
@@ -51,7 +51,7 @@ impl Endpoint {
     }
 
     /// An id that follows from the host's name and from what it is here, since one host may be both.
-    pub(super) fn system_id(&self, role: &str) -> SystemId {
+    pub(in crate::commands) fn system_id(&self, role: &str) -> SystemId {
         system_id(self.host.as_ref(), role)
     }
 }
@@ -69,7 +69,8 @@ pub(super) fn system_id(host: Option<&HostName>, role: &str) -> SystemId {
     SystemId::from_uuid(uuid::Builder::from_custom_bytes(bytes).into_uuid())
 }
 
-fn split_host(text: &str) -> Option<(&str, &str)> {
+/// A colon before the first slash ends a host.
+pub(in crate::commands) fn split_host(text: &str) -> Option<(&str, &str)> {
     let after_host = text.find(']').unwrap_or(0);
     let colon = after_host + text[after_host..].find(':')?;
     let (host, rest) = (&text[..colon], &text[colon + 1..]);

@@ -21,14 +21,14 @@ use super::{
 use crate::failure::Failure;
 
 #[derive(Debug)]
-pub(super) struct Host {
+pub(in crate::commands) struct Host {
     runner: Arc<dyn Runner>,
     features: Features,
 }
 
 impl Host {
     /// Reaches a host and asks what its ZFS can do.
-    pub(super) async fn reach(
+    pub(in crate::commands) async fn reach(
         endpoint: &Endpoint,
         port: Option<u16>,
         options: &[String],
@@ -53,6 +53,7 @@ impl Host {
         Self::with(runner).await
     }
 
+    /// A host that is reached already.
     pub(super) async fn with(runner: Arc<dyn Runner>) -> Result<Self, Failure> {
         let features = Features::probe(&*runner).await.map_err(|error| failed(&error))?;
         // Many datasets at a time read both hosts again and again.
@@ -62,6 +63,11 @@ impl Host {
 
     pub(super) fn runner(&self) -> &dyn Runner {
         &*self.runner
+    }
+
+    /// The same, to keep.
+    pub(in crate::commands) fn shared_runner(&self) -> Arc<dyn Runner> {
+        Arc::clone(&self.runner)
     }
 
     pub(super) const fn features(&self) -> &Features {
