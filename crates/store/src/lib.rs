@@ -28,6 +28,7 @@ mod store;
 mod sync_state;
 mod system;
 mod transfer;
+mod turns;
 mod url;
 
 pub use audit::{AuditRow, NewAudit};
@@ -51,3 +52,4 @@ pub use transfer::{
     FinishOutcome, NewTransfer, Outcome, ParkedReplica, Progress, RenewOutcome, TransferFilter, TransferRow,
     TransferState,
 };
+pub use turns::{Course, Crowded, TransferCaps, Turns};

@@ -33,6 +33,7 @@ pub(crate) mod sessions;
 pub(crate) mod sync_states;
 pub(crate) mod systems;
 pub(crate) mod transfers;
+pub(crate) mod turns;
 
 /// Rows of one statement: enough to make its overhead small, few enough for the 32,766 variables SQLite allows at up to 32
 /// columns.

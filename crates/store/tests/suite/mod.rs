@@ -21,6 +21,7 @@ pub(crate) mod retention;
 pub(crate) mod systems;
 pub(crate) mod transfers;
 pub(crate) mod transfers_leased;
+pub(crate) mod transfers_turns;
 pub(crate) mod upgrade;
 
 /// Makes one test of each behaviour; `run` gives it a database of its own. Clippy names a behaviour that is missing here.
@@ -71,6 +72,8 @@ macro_rules! suite {
             transfers_leased: a_lease_is_renewed_and_finished, leasers_at_once_never_share_a_transfer,
                 an_old_generation_is_refused, a_lease_that_nobody_took_back_goes_on, failures_are_queued_again_until_parked,
                 saying_the_result_again_is_answered_the_same, a_restarted_agent_loses_its_leases_at_once;
+            transfers_turns: a_system_takes_part_in_so_many_whoever_carries_them_out,
+                what_goes_elsewhere_does_not_wait_for_what_is_full, caps_hold_when_leases_are_asked_for_at_once;
             journal: events_are_numbered_without_gaps, pruned_events_keep_their_numbers, the_audit_log_reads_newest_first,
                 sync_states_are_replaced_by_subject;
         }
