@@ -27,6 +27,9 @@ const POLL: Duration = Duration::from_millis(100);
 /// Bytes a second at which a transfer of some megabytes has a middle.
 const THROTTLED: u64 = 512 << 10;
 
+/// So many bytes are more than what `zfs send -I` writes about the package before it holds the snapshots in the middle of it.
+const UNDER_WAY: u64 = 64 << 10;
+
 /// Its group copies by itself all the time: what it brings tells that both machines have reported everything that was before it.
 const MARKER: &str = "marker";
 
@@ -228,7 +231,7 @@ impl Run<'_> {
         let begun = Instant::now();
         loop {
             let transfers = self.machines.client().list_transfers(&query).await?;
-            if transfers.iter().any(|transfer| transfer.state == "leased" && transfer.bytes > 0) {
+            if transfers.iter().any(|transfer| transfer.state == "leased" && transfer.bytes > UNDER_WAY) {
                 return Ok(());
             }
             ensure!(

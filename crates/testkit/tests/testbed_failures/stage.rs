@@ -85,7 +85,7 @@ pub(crate) struct Stage<'a> {
     pub(crate) from: String,
     /// Where to; `$to` in scripts.
     pub(crate) to: String,
-    name: &'static str,
+    pub(crate) name: &'static str,
 }
 
 impl<'a> Stage<'a> {
@@ -267,10 +267,20 @@ impl<'a> Stage<'a> {
         Ok(Run(file, run.pid))
     }
 
+    /// Runs `zfs-sync replicate`, which may take long.
+    pub(crate) fn replicate_for_long(&self, options: &str) -> Result<Said> {
+        let run = self.start(options)?;
+        self.ended_within(5 * PATIENCE, &run)
+    }
+
     /// Waits for its end.
     pub(crate) fn ended(&self, run: &Run) -> Result<Said> {
+        self.ended_within(PATIENCE, run)
+    }
+
+    fn ended_within(&self, limit: Duration, run: &Run) -> Result<Said> {
         let file = &run.0;
-        let status = wait_until(PATIENCE, "replicate to end", || {
+        let status = wait_until(limit, "replicate to end", || {
             let text = self.source.ok(&format!("cat {file}.exit 2>/dev/null || true"))?;
             Ok(text.trim().parse().ok())
         })

@@ -333,18 +333,27 @@ impl Fleet {
         Ok(())
     }
 
-    /// Fails when a hold of a running step, a lease or a partial receive is left behind for `dataset` on either machine.
+    /// Waits until no hold of a step and no partial receive is left for `dataset` on either machine.
+    ///
+    /// A replica is in step as soon as both machines have reported its newest snapshot: what the step held is let go a moment later.
     pub(crate) fn assert_nothing_left(&self, source: (&str, &str), target: (&str, &str)) -> Result<()> {
         for (name, dataset) in [source, target] {
-            let machine = self.machine(name);
-            let token = machine.ok(&format!("zfs get -Hp -o value receive_resume_token '{dataset}'"))?;
-            ensure!(token.trim() == "-", "{name}:{dataset} is half received");
-            let holds = machine.ok(&format!(
-                "zfs list -H -d 1 -t snapshot -o name '{dataset}' | while read -r s; do zfs holds -H \"$s\"; done"
-            ))?;
-            ensure!(!holds.contains("zfs-sync:step"), "{name}:{dataset} is still held:\n{holds}");
+            let mut left = String::new();
+            let waited = wait_until(PATIENCE, &format!("nothing to be left of a step on {name}"), || {
+                left = self.left(name, dataset)?;
+                Ok(left.is_empty().then_some(()))
+            });
+            waited.with_context(|| format!("{name}:{dataset} still has\n{left}"))?;
         }
         Ok(())
+    }
+
+    /// Tokens of partial receives and holds of steps.
+    fn left(&self, machine: &str, dataset: &str) -> Result<String> {
+        self.machine(machine).ok(&format!(
+            "zfs get -Hp -o value receive_resume_token '{dataset}' | sed '/^-$/d'
+            zfs list -H -d 1 -t snapshot -o name '{dataset}' | while read -r s; do zfs holds -H \"$s\"; done | grep zfs-sync:step || true"
+        ))
     }
 
     /// Makes a file system with `mebibytes` of random data and a first snapshot `one`.

@@ -13,10 +13,11 @@ const MIB: u64 = 1024 * 1024;
 /// Gives back what was reserved.
 const FREE: &str = "zfs set reservation=none small/filler && zpool sync small";
 
-/// Reserves what is available for somebody else, but for some megabytes.
+/// Reserves what is available for somebody else, but for some megabytes. What is received meanwhile can make it less between the two
+/// commands: then again.
 fn reserve_all_but(mebibytes: u32) -> Result<()> {
     fleet().machine("nas2").ok(&format!(
-        "a=$(zfs get -Hp -o value available small) && zfs set reservation=$((a - {mebibytes} * 1048576)) small/filler && zpool sync small"
+        "until a=$(zfs get -Hp -o value available small) && zfs set reservation=$((a - {mebibytes} * 1048576)) small/filler; do :; done; zpool sync small"
     ))?;
     Ok(())
 }

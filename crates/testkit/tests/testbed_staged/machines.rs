@@ -27,7 +27,7 @@ const PRELUDE: &str = r#"set -e
 trap 'status=$?; [ $status = 0 ] || echo "failed at: $at" >&2' EXIT
 write() {
   if [ "$(zfs get -H -o value type "$1")" = volume ]; then
-    udevadm settle
+    until [ -b "/dev/zvol/$1" ]; do sleep 0.1; done
     dd if=/dev/urandom of="/dev/zvol/$1" bs=1M count=1 conv=notrunc,fsync status=none
   else
     [ "$(zfs get -H -o value mounted "$1")" = yes ] || zfs mount "$1"

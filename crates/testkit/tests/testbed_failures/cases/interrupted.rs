@@ -101,4 +101,75 @@ pub(super) const CASES: &[Case] = &[
         },
         ..Case::PLAIN
     },
+    Case {
+        number: "F27",
+        name: "f27-package",
+        title: "a stream of many snapshots was cut in its middle: the token is of one of them",
+        expected: "that one is continued, the rest follows",
+        pairs: Pair::ALL,
+        play: |stage| {
+            stage.seed()?;
+            for label in ["two", "three", "four"] {
+                stage.write(label)?;
+            }
+            stage.cut("zfs send -L -c -e -I \"$from@one\" \"$from@four\"", 450_000)?;
+            let said = stage.catch_up("")?;
+            ensure!(said.resumed, "it began again: {said}");
+            seen![said]
+        },
+        ..Case::PLAIN
+    },
+    Case {
+        number: "F22",
+        name: "f22-other",
+        title: "the snapshot of the interrupted receive is another one by now, under the same name",
+        expected: "the receive is discarded, the present snapshot arrives",
+        pairs: Pair::ALL,
+        play: |stage| {
+            stage.make()?;
+            stage.cut(FULL, 300_000)?;
+            stage.here("zfs destroy \"$from@one\"; write \"$from\" more; zfs snapshot \"$from@one\"")?;
+            let said = stage.catch_up("")?;
+            ensure!(!said.resumed, "a dead receive was continued: {said}");
+            seen![said]
+        },
+        ..Case::PLAIN
+    },
+    Case {
+        number: "F23",
+        name: "f23-base",
+        title: "the base of the interrupted receive is destroyed on the source, our bookmark of it remains",
+        expected: "continued",
+        pairs: Pair::BOTH,
+        play: |stage| {
+            stage.seed()?;
+            stage.here("write \"$from\" second 2; zfs snapshot \"$from@two\"")?;
+            stage.cut("zfs send -L -c -e -i \"$from@one\" \"$from@two\"", 300_000)?;
+            stage.here("zfs destroy \"$from@one\"")?;
+            let said = stage.catch_up("")?;
+            ensure!(said.resumed, "it began again: {said}");
+            seen![said]
+        },
+        ..Case::PLAIN
+    },
+    Case {
+        number: "F28",
+        name: "f28-killed",
+        title: "`replicate` is killed in its first receive, with its connection",
+        expected: "continued; the target is read-only and never mounted by itself, as if nothing had happened",
+        pairs: Pair::ALL,
+        play: |stage| {
+            stage.here("zfs create \"$from\"; write \"$from\" first 32; zfs snapshot \"$from@one\"")?;
+            let run = stage.start("")?;
+            stage.there("until [ \"$(zfs get -H -o value receive_resume_token \"$to\" 2>/dev/null | cut -c1-2)\" = 1- ]; do :; done")?;
+            stage.here(&format!("kill -KILL $(pgrep -g {} -x zfs-sync)", run.1))?;
+            stage.there("while pgrep -f \"^zfs receive .*$to\\$\"; do sleep 0.1; done")?;
+            let said = stage.catch_up("")?;
+            ensure!(said.resumed, "it began again: {said}");
+            let (readonly, canmount) = (stage.target_is("readonly")?, stage.target_is("canmount")?);
+            ensure!(readonly == "on" && canmount == "noauto", "readonly={readonly} canmount={canmount}");
+            seen![said, "readonly=on, canmount=noauto"]
+        },
+        ..Case::PLAIN
+    },
 ];

@@ -4,9 +4,13 @@ use anyhow::Result;
 
 use crate::stage::{Pair, Stage};
 
+mod clock;
+mod crypto;
 mod history;
 mod interrupted;
+mod many;
 mod midway;
+mod names;
 mod space;
 mod streams;
 
@@ -47,7 +51,18 @@ impl Case {
 
 /// All cases.
 pub(crate) fn all() -> Vec<&'static Case> {
-    let tables = [streams::CASES, space::CASES, history::CASES, midway::CASES, interrupted::CASES];
+    // The longest first: what is played side by side ends sooner.
+    let tables = [
+        many::CASES,
+        streams::CASES,
+        space::CASES,
+        history::CASES,
+        midway::CASES,
+        interrupted::CASES,
+        crypto::CASES,
+        names::CASES,
+        clock::CASES,
+    ];
     tables.into_iter().flatten().collect()
 }
 

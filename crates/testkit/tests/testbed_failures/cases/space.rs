@@ -27,13 +27,35 @@ pub(super) const CASES: &[Case] = &[
         ..Case::PLAIN
     },
     Case {
+        number: "F50",
+        name: "f50-added",
+        title: "the pool gets full in the middle of a stream; later a disk is added to it",
+        expected: "E_RECV_NO_SPACE, and what has arrived is kept; then continued",
+        play: |stage| {
+            stage.target.create_file_pool("f50", 128)?;
+            let stage = stage.with(&stage.from, "f50/copy");
+            stage.here("zfs create \"$from\"; write \"$from\" first 64; zfs snapshot \"$from@one\"")?;
+            let full = stage.meanwhile("", |stage| {
+                stage.there("zfs create f50/other; until a=$(zfs get -Hp -o value available f50) && zfs set reservation=$((a - 1048576)) f50/other; do :; done; zpool sync f50").map(drop)
+            })?;
+            full.must_say("E_RECV_NO_SPACE")?;
+            ensure!(stage.target_is("receive_resume_token")?.len() > 10, "nothing was kept");
+            stage.there("truncate -s 256M /var/tmp/f50-added; zpool add f50 /var/tmp/f50-added")?;
+            let again = stage.catch_up("")?;
+            stage.target.destroy_pool("f50")?;
+            stage.there("rm /var/tmp/f50-added")?;
+            seen![full, again]
+        },
+        ..Case::PLAIN
+    },
+    Case {
         number: "F52",
         name: "f52-thick",
         title: "a volume with a reservation for its whole size",
         expected: "in step, and no reservation on the target",
         pairs: Pair::BOTH,
         play: |stage| {
-            stage.here("zfs create -V 64M \"$from\"; udevadm settle; dd if=/dev/urandom of=\"/dev/zvol/$from\" bs=256k count=2 status=none; zfs snapshot \"$from@one\"")?;
+            stage.here("zfs create -V 64M \"$from\"; until [ -b \"/dev/zvol/$from\" ]; do sleep 0.1; done; dd if=/dev/urandom of=\"/dev/zvol/$from\" bs=256k count=2 status=none; zfs snapshot \"$from@one\"")?;
             let reserved = stage.here("zfs get -Hp -o value refreservation \"$from\"")?;
             ensure!(reserved.trim() != "0", "the source reserves nothing");
             let said = stage.catch_up("")?;
