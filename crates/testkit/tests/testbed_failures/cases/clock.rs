@@ -31,7 +31,6 @@ pub(super) const CASES: &[Case] = &[
                 seen![stage.catch_up("")?]
             })
         },
-        ..Case::PLAIN
     },
     Case {
         number: "F46",
@@ -51,6 +50,5 @@ pub(super) const CASES: &[Case] = &[
                 seen![stage.catch_up("")?]
             })
         },
-        ..Case::PLAIN
     },
 ];
