@@ -138,12 +138,12 @@ async fn main() -> ExitCode {
     let mut reports = Reports::new(0);
     let mut count = 0;
     while reports.has_news(&scanner) {
-        let report = reports.next(&scanner);
+        let report = reports.next(&scanner, None);
         count += 1;
         // The witness knows nothing yet.
         let unknown = report.datasets.iter().filter(|dataset| dataset.history.is_none());
         let need = unknown.map(|dataset| dataset.name.clone()).collect();
-        reports.answered(&report, &InventoryAnswer { accepted: true, resync: false, need });
+        reports.answered(&report, &InventoryAnswer { accepted: true, resync: false, need, now: None });
     }
     say(&format!("after {count} reports"));
     if memory("VmHWM") <= GOAL { ExitCode::SUCCESS } else { ExitCode::FAILURE }

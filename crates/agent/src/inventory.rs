@@ -5,6 +5,8 @@
 
 mod reports;
 mod scanner;
+mod witness_time;
 
 pub use reports::Reports;
 pub use scanner::Scanner;
+pub use witness_time::WitnessTime;

@@ -13,7 +13,7 @@ use zfs_sync_core::{
     guid::{Guid, Txg},
     ids::SystemId,
     inventory::{Dataset, DatasetKind, DatasetProperties, Snapshot},
-    time::{Clock as _, ManualClock},
+    time::{Clock as _, ManualClock, Timestamp},
 };
 use zfs_sync_store::Store;
 
@@ -182,13 +182,24 @@ impl Witness {
         host
     }
 
-    /// A complete report of these datasets, each with the numbers of its snapshots.
+    /// A complete report of these datasets, each with the numbers of its snapshots, from a look that has just been taken.
     pub(crate) async fn report(&self, host: &Host, datasets: &[(&str, &[u64])]) -> Value {
+        self.report_of(host, datasets, Some(self.clock.now())).await
+    }
+
+    /// As [`Self::report`], of a look that began at this moment.
+    pub(crate) async fn report_of(
+        &self,
+        host: &Host,
+        datasets: &[(&str, &[u64])],
+        looked_at: Option<Timestamp>,
+    ) -> Value {
         let row = self.state.store.system(host.id).await.unwrap().unwrap();
         let sequence = row.inventory_sequence.map_or(1, |sequence| sequence + 1);
         let datasets: Vec<Value> =
             datasets.iter().map(|(name, snapshots)| dataset_of(host, name, snapshots)).collect();
-        let report = json!({ "sequence": sequence, "base": null, "datasets": datasets });
+        let report =
+            json!({ "sequence": sequence, "base": null, "datasets": datasets, "looked_at": looked_at });
         self.agent(host, "inventory", report).await.fine()
     }
 

@@ -93,8 +93,15 @@ fn reported(dataset: Dataset) -> ReportedDataset {
 
 async fn report(store: &Store, system: SystemId, sequence: u64, base: Option<u64>, datasets: Vec<Dataset>) {
     let datasets = datasets.into_iter().map(reported).collect();
-    let report =
-        Report { sequence, base, datasets, removed: Vec::new(), retention: None, without_guids: false };
+    let report = Report {
+        sequence,
+        base,
+        datasets,
+        removed: Vec::new(),
+        retention: None,
+        looked_at: None,
+        without_guids: false,
+    };
     let outcome = store.apply_report(system, &report, now()).await.expect("the report is stored");
     assert!(outcome.accepted, "the report is taken");
 }

@@ -4,6 +4,10 @@
 //! based on, and is refused when that is not the newest one. History travels only when its digest differs from the
 //! stored one: a dataset reported without its history is then *needed*, keeps what is stored of it, and holds back
 //! `inventory_as_of` until the history has come. So a mixed state is never taken for a fresh one.
+//!
+//! When a report arrives says nothing of what it shows: the host may have been looked at long before, and a report may be on its way for
+//! minutes. `inventory_looked_at` is the moment that everything stored of a host shows at the earliest. It is what the agent says,
+//! once nothing is needed any more; a report that does not say leaves it where it is, and a complete one, which may be late, takes it back.
 
 use std::collections::BTreeMap;
 
@@ -48,6 +52,9 @@ pub struct Report {
     pub removed: Vec<DatasetName>,
     /// What the host's snapshot tool keeps, all of it. `None`: as before; in a complete report, nothing is known.
     pub retention: Option<BTreeMap<DatasetName, Retention>>,
+    /// The moment, by the witness's clock, that everything in the report shows at the earliest: the look had not begun before. `None`: not
+    /// said, or not all that the look has found is in the report. One that is still to come is not believed.
+    pub looked_at: Option<Timestamp>,
     /// True when the host's client knows no GUIDs: those in the report are made up, and say nothing about other systems' snapshots.
     /// A delta is of the same kind as the report it builds on; only a complete report may be of another kind.
     pub without_guids: bool,

@@ -46,6 +46,8 @@ pub struct SystemRow {
     pub last_seen: Option<Timestamp>,
     /// When its inventory was last known completely; `None` before the first complete report.
     pub inventory_as_of: Option<Timestamp>,
+    /// The moment that the inventory shows at the earliest, whenever it was reported; `None`: the agent has not said.
+    pub inventory_looked_at: Option<Timestamp>,
     /// The sequence number of the newest accepted report; `None` before the first.
     pub inventory_sequence: Option<u64>,
     /// When somebody last asked for a report.
@@ -55,9 +57,15 @@ pub struct SystemRow {
 }
 
 impl SystemRow {
-    /// True when a report was asked for after the newest complete one.
+    /// What has happened before this moment is in the inventory, as far as the agent tells: of one that does not say when it looked, what
+    /// happened before its report arrived. Good enough for what does no harm when it is wrong.
+    pub fn inventory_shows(&self) -> Option<Timestamp> {
+        self.inventory_looked_at.or(self.inventory_as_of)
+    }
+
+    /// True when a report was asked for, and nobody has looked since.
     pub fn report_wanted(&self) -> bool {
-        self.report_wanted_at.is_some_and(|wanted| self.inventory_as_of.is_none_or(|as_of| wanted > as_of))
+        self.report_wanted_at.is_some_and(|wanted| self.inventory_shows().is_none_or(|shown| wanted > shown))
     }
 }
 

@@ -128,6 +128,18 @@ pub struct TransferRow {
     pub updated_at: Timestamp,
     /// When it was finished.
     pub finished_at: Option<Timestamp>,
+    /// Until when the executor of a step that destroys may still be at it, whatever has become of the lease; `None`: it was never handed out. An
+    /// executor that says that it is done, or that it found nothing to do, is not. Of any other the last command may have been on its
+    /// way when the lease ended, or was given up ([`zfs_sync_core::plan::LAST_COMMAND`]).
+    pub acts_until: Option<Timestamp>,
+}
+
+impl TransferRow {
+    /// When everything that it has done to its target was over, at the latest; `None`: it may still do something.
+    pub fn over_at(&self) -> Option<Timestamp> {
+        let finished_at = self.finished_at?;
+        Some(self.acts_until.map_or(finished_at, |acts_until| finished_at.max(acts_until)))
+    }
 }
 
 /// A transfer to queue.
@@ -212,8 +224,13 @@ pub enum Outcome {
     },
     /// It was stopped on request.
     Cancelled,
-    /// The preconditions no longer hold.
+    /// The executor found that the preconditions no longer hold.
     Stale {
+        /// In words.
+        detail: String,
+    },
+    /// As stale, and not handed out to its executor: what that one may still be at is of an earlier lease.
+    Withheld {
         /// In words.
         detail: String,
     },
@@ -303,6 +320,17 @@ impl Store {
     /// What is leased now, by place.
     pub async fn turns(&self) -> Result<Turns> {
         dispatch!(self, turns::turns())
+    }
+
+    /// Notes that the executor is about to be told of its lease, which lasts until `lease_until`; false when that was taken back meanwhile. To be
+    /// called before what destroys is handed out.
+    pub async fn hand_out_transfer(
+        &self,
+        id: TransferId,
+        generation: u64,
+        lease_until: Timestamp,
+    ) -> Result<bool> {
+        dispatch!(self, leases::hand_out_transfer(id, generation, lease_until))
     }
 
     /// Prolongs a lease and notes the progress.

@@ -29,6 +29,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
         match answer {
             Ok(answer) => {
                 backoff.reset();
+                shared.hear(answer.now);
                 if answer.report_now {
                     shared.reporter.demand();
                 }

@@ -50,7 +50,10 @@ use zfs_sync_api::{
     codes::ErrorCode,
     v1::{agent::Hello, certificate::TransferListener},
 };
-use zfs_sync_core::{ids::SystemId, time::Clock};
+use zfs_sync_core::{
+    ids::SystemId,
+    time::{Clock, Timestamp},
+};
 use zfs_sync_zfs::{
     features::Features,
     runner::{Runner, SharedReads},
@@ -64,6 +67,7 @@ use self::{
 use crate::{
     engine::{BootClock, SystemBootClock},
     identity::{DataDirLock, IdentityError},
+    inventory::WitnessTime,
     ledger::{Ledger, LedgerError},
     sanoid,
     tls::{Credentials, TlsOptions, Transport, connect::Connections, serve::Serving},
@@ -163,6 +167,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     /// Leases are counted on it.
     boot_clock: Arc<dyn BootClock>,
+    witness_time: WitnessTime,
     report_interval: Duration,
     poll_interval: Duration,
     sanoid: Option<sanoid::Files>,
@@ -273,6 +278,7 @@ impl Agent {
             peers: Peers::default(),
             clock,
             boot_clock,
+            witness_time: WitnessTime::default(),
             report_interval,
             poll_interval,
             sanoid,
@@ -373,6 +379,7 @@ async fn say_hello(shared: &Shared, features: Option<&Features>) {
         outbox::deliver_all(shared).await;
         match shared.client.hello(shared.system_id, &hello(shared, features)).await {
             Ok(answer) => {
+                shared.hear(answer.now);
                 let released = answer.released;
                 tracing::info!(witness = %shared.client.base(), released, "connected to the witness");
                 return;
@@ -405,6 +412,11 @@ fn log_witness_error(doing: &str, error: &ClientError) {
 }
 
 impl Shared {
+    /// The witness has just said what time it is.
+    fn hear(&self, now: Option<Timestamp>) {
+        self.witness_time.heard(now, self.boot_clock.since_boot());
+    }
+
     /// `None` when the agent stops first.
     async fn unless_shutdown<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {

@@ -148,6 +148,7 @@ impl Reporter {
             self.scanner.mark(dataset);
         }
         let began = Instant::now();
+        let looked_at = shared.witness_time.at_least(shared.boot_clock.since_boot());
         let scanned = self.scanner.scan().await;
         self.scan_took = began.elapsed();
         if let Err(error) = scanned {
@@ -166,9 +167,10 @@ impl Reporter {
             if !(demanded || due || self.reports.has_news(&self.scanner)) {
                 break;
             }
-            let report = self.reports.next(&self.scanner);
+            let report = self.reports.next(&self.scanner, looked_at);
             match shared.client.report_inventory(shared.system_id, &report).await {
                 Ok(answer) => {
+                    shared.hear(answer.now);
                     self.reports.answered(&report, &answer);
                     self.reported_at = Some(Instant::now());
                 }

@@ -2,6 +2,7 @@
 //!
 //! What only shows with the real witness (planning, leases that run out, a whole fleet) is tested where that is.
 
+mod looks;
 mod witness;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};

@@ -38,12 +38,9 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 const RENEW_EVERY: Duration = Duration::from_secs(4);
 
 /// How long a result waits for the report of what it changed. The witness then plans from the new state at once; without
-/// it, it would plan the same step again, which does nothing twice.
+/// it, it would plan the same step again, which does nothing twice. Nothing is safe because of it: what a step has destroyed the witness takes
+/// for gone until it hears of a look that began after the step. And it is shorter than a lease, which nobody renews meanwhile.
 const REPORT_FIRST: Duration = Duration::from_secs(5);
-
-/// After a step that destroys, the witness must not take a copy for present that a look from before it still shows: somebody else's last copy
-/// could go for it. So its result waits for a report however long the look takes, within reason.
-const REPORT_OF_DESTRUCTION: Duration = Duration::from_mins(30);
 
 /// Why an execution was told to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,9 +131,7 @@ async fn run(shared: Arc<Shared>, leased: LeasedTransfer, place: OwnedSemaphoreP
 
     shared.reporter.mark(local_datasets(&leased));
     // Without a witness that answers it only waits; and when the agent stops, the last results go out at once.
-    let destroys = !leased.step.action.destroys().is_empty();
-    let wait = if destroys { REPORT_OF_DESTRUCTION } else { REPORT_FIRST };
-    let _reported = shared.unless_shutdown(shared.reporter.report(wait)).await;
+    let _reported = shared.unless_shutdown(shared.reporter.report(REPORT_FIRST)).await;
     drop(kept_back);
 }
 

@@ -7,6 +7,7 @@ use zfs_sync_core::{
     inventory::{DatasetProperties, HistoryDigest},
     name::DatasetName,
     retention::Retention,
+    time::Timestamp,
 };
 
 use super::scanner::{Scanner, Seen};
@@ -74,8 +75,11 @@ impl Reports {
             || seen.iter().any(|(name, seen)| self.is_news(name, seen))
     }
 
-    /// The next report about what `scanner` has seen.
-    pub fn next(&mut self, scanner: &Scanner) -> InventoryReport {
+    /// The next report about what `scanner` has seen, in a look that began at this moment of the witness's clock.
+    ///
+    /// A report that does not tell all that the look has found must not pass for one that shows this moment: what it leaves out may have been
+    /// destroyed, and the witness has it still.
+    pub fn next(&mut self, scanner: &Scanner, looked_at: Option<Timestamp>) -> InventoryReport {
         self.sequence += 1;
         let seen = scanner.seen();
         // Otherwise what was told exactly already would be news again with a write long after the step.
@@ -95,6 +99,7 @@ impl Reports {
                 datasets,
                 removed: Vec::new(),
                 retention: Some(scanner.retention().clone()),
+                looked_at,
             };
         }
         let mut datasets = Vec::new();
@@ -125,13 +130,14 @@ impl Reports {
         let removed = self.told.iter().filter(gone).map(|(name, _)| name.clone()).collect();
         let retention = scanner.retention();
         let retention = (self.told_retention != *retention).then(|| retention.clone());
-        InventoryReport { sequence: self.sequence, base: self.base, datasets, removed, retention }
+        let looked_at = looked_at.filter(|_| later.is_empty());
+        InventoryReport { sequence: self.sequence, base: self.base, datasets, removed, retention, looked_at }
     }
 
     /// Takes the witness's answer to `report`. Without an answer nothing changes: if the report has arrived all the same,
     /// the witness will not know the next one's base and ask for everything.
     pub fn answered(&mut self, report: &InventoryReport, answer: &InventoryAnswer) {
-        let InventoryAnswer { accepted, resync, need } = answer;
+        let InventoryAnswer { accepted, resync, need, now: _ } = answer;
         if *resync || !*accepted {
             self.resync();
             return;

@@ -11,6 +11,7 @@ use zfs_sync_core::{
     name::DatasetName,
     plan::Step,
     retention::Retention,
+    time::Timestamp,
 };
 
 use super::certificate::{SignedTicket, TlsAddress, TransferListener, TransportUsed};
@@ -38,6 +39,10 @@ pub struct Hello {
 pub struct HelloAnswer {
     /// Transfers that this agent had leased before it stopped; they are queued again.
     pub released: u32,
+    /// The witness's clock; absent from witnesses of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub now: Option<Timestamp>,
 }
 
 /// One dataset in a report.
@@ -86,6 +91,12 @@ pub struct InventoryReport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<BTreeMap<String, Object>>)]
     pub retention: Option<BTreeMap<DatasetName, Retention>>,
+    /// The moment that the whole report shows at the earliest: when the look began, by the witness's clock, reckoned from the last answer with
+    /// `now` that had come before. So however long the look took, and the report was on its way, it does not pass for a newer one. Absent:
+    /// not known, or the look found more than is in the report. Then what the host has protects no other copy from being destroyed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub looked_at: Option<Timestamp>,
 }
 
 /// `POST /systems/{id}/inventory` answers this.
@@ -98,6 +109,10 @@ pub struct InventoryAnswer {
     /// Datasets whose history must follow, in the next report.
     #[schema(value_type = Vec<String>)]
     pub need: Vec<DatasetName>,
+    /// The witness's clock; absent from witnesses of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub now: Option<Timestamp>,
 }
 
 /// `POST /systems/{id}/lease`: waits until there is something or the time is up.
@@ -159,6 +174,10 @@ pub struct LeaseAnswer {
     pub transfers: Vec<LeasedTransfer>,
     /// The witness wants a report now, for example after a transfer into this system.
     pub report_now: bool,
+    /// The witness's clock; absent from witnesses of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub now: Option<Timestamp>,
 }
 
 /// `POST /transfers/{id}/progress`: at most once a second; renews the lease.

@@ -6,8 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::SignedDuration;
+
 use super::step::{Action, Casualty, Step};
 use crate::{guid::Guid, ids::SystemId};
+
+/// How long after its lease has ended a step may still destroy: who executes it begins nothing then, but the command that it had begun in the last
+/// moment goes on. No command that destroys may take longer.
+pub const LAST_COMMAND: SignedDuration = SignedDuration::from_mins(30);
 
 /// A dataset that has a copy: which one, and on which system it was reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -45,7 +45,7 @@ mod words;
 
 pub use compare::{Comparison, Relation, compare};
 pub use conflict::{Conflict, ConflictKind, ConflictSide, Offer, Severity};
-pub use copies::{Copies, Place, Standing, first_lost};
+pub use copies::{Copies, LAST_COMMAND, Place, Standing, first_lost};
 pub use invariants::{Violation, check};
 pub use needed::{Needed, needed, origins_needed, renames_needed};
 

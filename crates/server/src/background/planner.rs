@@ -282,7 +282,7 @@ impl Planner {
     }
 }
 
-/// True when the system has reported since; one that is gone never will.
+/// True when the system was looked at since; one that is gone never will be.
 fn reported(fleet: &Fleet, id: SystemId, at: Timestamp) -> bool {
-    fleet.systems.get(&id).is_none_or(|system| system.inventory_as_of.is_some_and(|as_of| as_of > at))
+    fleet.systems.get(&id).is_none_or(|system| system.inventory_shows().is_some_and(|shown| shown > at))
 }

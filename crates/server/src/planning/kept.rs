@@ -6,11 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::SignedDuration;
 use zfs_sync_core::{
     guid::Guid,
     ids::SystemId,
     name::DatasetName,
-    plan::{Casualty, Copies, Destroy, Place, Standing, Step, first_lost},
+    plan::{Casualty, Copies, Destroy, LAST_COMMAND, Place, Standing, Step, first_lost},
+    time::Timestamp,
 };
 use zfs_sync_store::{GroupRow, Holders, SystemRow, TransferRow};
 
@@ -79,8 +81,9 @@ pub(crate) async fn why_last(state: &AppState, step: &Step) -> Answer<Option<Str
     let blame = match blame {
         Some((system, standing)) => {
             let row = state.store.system(system).await?;
+            let tells = row.as_ref().is_none_or(|row| row.inventory_looked_at.is_some());
             let name = row.map_or_else(|| system.to_string(), |row| row.hostname.to_string());
-            Some((name, standing))
+            Some((name, standing, tells))
         }
         None => None,
     };
@@ -110,10 +113,15 @@ impl Known {
         }
         let now = state.now();
         let heard = known.values().filter(|row| is_heard(row, &state.settings, now));
-        let finished_since = heard.filter_map(|row| row.inventory_as_of).min();
+        // What has finished before was over by then, whoever was at it.
+        let longest = LAST_COMMAND
+            .checked_add(SignedDuration::try_from(state.settings.lease).unwrap_or(SignedDuration::MAX));
+        let longest = longest.unwrap_or(SignedDuration::MAX);
+        let looked_at = heard.filter_map(|row| row.inventory_looked_at).min();
+        let finished_since = looked_at.map(|at| at.checked_sub(longest).unwrap_or(Timestamp::MIN));
         for row in state.store.destroying_transfers(&systems, finished_since).await? {
-            let reported = known.get(&row.target_system).and_then(|system| system.inventory_as_of);
-            if is_unconfirmed(&row, reported) {
+            let looked_at = known.get(&row.target_system).and_then(|system| system.inventory_looked_at);
+            if is_unconfirmed(&row, looked_at) {
                 doomed.extend(row.step.action.destroys().iter().map(|lost| (row.target_system, lost.guid)));
             }
         }
@@ -131,19 +139,25 @@ impl Known {
     }
 }
 
-/// True until its system has told what the transfer left. What a step has destroyed, wholly or in part, is still among what was reported
-/// before.
-fn is_unconfirmed(row: &TransferRow, reported: Option<zfs_sync_core::time::Timestamp>) -> bool {
-    row.finished_at.is_none() || row.started_at.is_some() && row.finished_at >= reported
+/// True until its system was looked at after the transfer could have done anything more. What a step has destroyed, wholly or in part, is still
+/// in any earlier look, whenever that is reported; and what becomes of a lease says nothing of what its executor is still at.
+fn is_unconfirmed(row: &TransferRow, looked_at: Option<Timestamp>) -> bool {
+    let Some(over_at) = row.over_at() else { return true };
+    row.acts_until.is_some() && looked_at.is_none_or(|looked_at| looked_at <= over_at)
 }
 
-fn words(lost: &Casualty, blame: Option<(String, Standing)>) -> String {
+fn words(lost: &Casualty, blame: Option<(String, Standing, bool)>) -> String {
     let label = &lost.label;
     match blame {
-        Some((name, Standing::Unheard)) => {
+        Some((name, Standing::Unheard, true)) => {
             format!("{label} would be lost: {name}, which has it, has not reported for too long")
         }
-        Some((name, Standing::Doomed | Standing::Stays)) => {
+        Some((name, Standing::Unheard, false)) => {
+            format!(
+                "{label} would be lost: the agent of {name}, which has it, does not say when it looked; it is of an earlier version"
+            )
+        }
+        Some((name, Standing::Doomed | Standing::Stays, _)) => {
             format!("{label} would be lost: the copy on {name} is to be destroyed as well")
         }
         None => format!("{label} would be lost: the copy that was to stay on another system is gone"),

@@ -11,7 +11,7 @@ use zfs_sync_core::{
     plan::{Action, Reason, Running, Step},
     time::Timestamp,
 };
-use zfs_sync_store::{ParkedReplica, TransferFilter, TransferRow, TransferState};
+use zfs_sync_store::{ParkedReplica, SystemRow, TransferFilter, TransferRow, TransferState};
 
 use super::Fleet;
 use crate::{error::Answer, state::AppState};
@@ -175,14 +175,14 @@ fn running(row: &TransferRow) -> Running {
     }
 }
 
-/// When the member whose report is the oldest has reported; `None` where one never has.
+/// What the oldest inventory of all members shows; `None` where one has never reported.
 fn oldest_report(fleet: &Fleet, group: &SyncGroup) -> Option<Timestamp> {
     let known = group.members.iter().filter_map(|member| fleet.systems.get(member));
-    let reports: Option<Vec<Timestamp>> = known.map(|system| system.inventory_as_of).collect();
+    let reports: Option<Vec<Timestamp>> = known.map(SystemRow::inventory_shows).collect();
     reports?.into_iter().min()
 }
 
-/// True when both sides have reported since it ended: their inventories show what it brought.
+/// True when both sides were looked at since it ended: their inventories show what it brought.
 fn is_settled(row: &TransferRow, fleet: &Fleet) -> bool {
     let Some(finished_at) = row.finished_at else { return false };
     let reported = |id| {
@@ -190,7 +190,7 @@ fn is_settled(row: &TransferRow, fleet: &Fleet) -> bool {
         fleet
             .systems
             .get(&id)
-            .is_none_or(|system| system.inventory_as_of.is_some_and(|as_of| as_of > finished_at))
+            .is_none_or(|system| system.inventory_shows().is_some_and(|shown| shown > finished_at))
     };
     reported(row.source_system) && reported(row.target_system)
 }

@@ -16,7 +16,7 @@ use zfs_sync_api::{
 };
 use zfs_sync_core::{flow::FlowSettings, ids::SystemId, name::HostName, plan::still_wanted, time::Timestamp};
 use zfs_sync_store::{
-    Error as StoreError, Listener, Outcome, Report, ReportedDataset, SystemSeen, TransferRow,
+    Error as StoreError, Listener, Outcome, Report, ReportOutcome, ReportedDataset, SystemSeen, TransferRow,
 };
 
 use super::systems::not_found;
@@ -68,7 +68,8 @@ pub(super) async fn hello(
     let released = state.store.release_system_leases(id, now).await?;
     state.wake.system(id);
     state.wake.transfers_changed(&released);
-    Ok(Json(HelloAnswer { released: u32::try_from(released.len()).unwrap_or(u32::MAX) }))
+    let released = u32::try_from(released.len()).unwrap_or(u32::MAX);
+    Ok(Json(HelloAnswer { released, now: Some(state.now()) }))
 }
 
 /// Where the agent listens, from now on.
@@ -122,6 +123,7 @@ pub(super) async fn report_inventory(
         datasets: datasets.collect(),
         removed: body.removed,
         retention: body.retention,
+        looked_at: body.looked_at,
         without_guids: false,
     };
     let outcome = match state.store.apply_report(id, &report, state.now()).await {
@@ -146,7 +148,8 @@ pub(super) async fn report_inventory(
         });
         state.events.publish("snapshot_reported", data).await;
     }
-    Ok(Json(InventoryAnswer { accepted: outcome.accepted, resync: outcome.resync, need: outcome.need }))
+    let ReportOutcome { accepted, resync, need, .. } = outcome;
+    Ok(Json(InventoryAnswer { accepted, resync, need, now: Some(state.now()) }))
 }
 
 /// Waits for transfers to carry out, or for the wish for a report
@@ -181,7 +184,9 @@ pub(super) async fn lease_transfers(
         let asks = wanted_at.is_some_and(|at| state.wake.first_asked(id, at) || !first_look);
         let over = Instant::now() >= deadline || state.shutdown.is_cancelled();
         if !transfers.is_empty() || asks || over {
-            return Ok(Json(LeaseAnswer { transfers, report_now: wanted_at.is_some() }));
+            // A look that begins after this answer has come is later than what it is wanted for.
+            let now = Some(state.now());
+            return Ok(Json(LeaseAnswer { transfers, report_now: wanted_at.is_some(), now }));
         }
         first_look = false;
         let look = (Instant::now() + LOOK).min(deadline);
@@ -202,10 +207,17 @@ async fn lease(state: &AppState, id: SystemId, max: u32) -> Answer<Vec<LeasedTra
     let mut leased = Vec::new();
     for row in state.store.lease_transfers(id, max, &state.settings.transfer_caps, now, until).await? {
         match prepared(state, &row).await? {
-            Ok(transfer) => leased.push(transfer),
+            Ok(transfer) => {
+                // Written down before anybody can act on it. A lease that was taken back meanwhile is nobody's.
+                if row.step.action.destroys().is_empty()
+                    || state.store.hand_out_transfer(row.id, row.generation, until).await?
+                {
+                    leased.push(transfer);
+                }
+            }
             Err(detail) => {
                 tracing::info!(transfer = %row.id, "not started: {detail}");
-                let outcome = Outcome::Stale { detail };
+                let outcome = Outcome::Withheld { detail };
                 state.store.finish_transfer(row.id, row.generation, &outcome, now).await?;
             }
         }

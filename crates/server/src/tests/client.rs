@@ -63,6 +63,7 @@ fn report(datasets: &[(&str, &[u64])]) -> InventoryReport {
         datasets: datasets.collect(),
         removed: Vec::new(),
         retention: None,
+        looked_at: None,
     }
 }
 

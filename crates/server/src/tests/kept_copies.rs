@@ -4,16 +4,16 @@ use serde_json::{Value, json};
 
 use crate::testing::{Host, Witness, dataset_of, hello};
 
-struct Fleet {
-    witness: Witness,
-    nas1: Host,
-    nas2: Host,
-    nas3: Host,
+pub(super) struct Fleet {
+    pub(super) witness: Witness,
+    pub(super) nas1: Host,
+    pub(super) nas2: Host,
+    pub(super) nas3: Host,
 }
 
 /// `nas1` went back to `s1` and took `s2`; `nas2` and `nas3` still have `s7`. The group rolls back by itself, so that `nas2` keeps the last
 /// copy of `s7` and a step for `nas3` is queued.
-async fn rolling_back() -> Fleet {
+pub(super) async fn rolling_back() -> Fleet {
     rolling_back_with(Witness::start().await).await
 }
 
@@ -44,14 +44,14 @@ impl Fleet {
         witness.report(nas3, &[("backup", &[]), ("backup/media", &[1, 7])]).await;
     }
 
-    async fn reason(&self, system: &str) -> String {
+    pub(super) async fn reason(&self, system: &str) -> String {
         let name = format!("backup/media@{system}");
         let replicas = self.witness.replicas().await;
         replicas.into_iter().find(|replica| replica.0 == name).unwrap().2
     }
 
     /// A person lets `nas2` roll back, too: its list names `s7`, and nobody said a word about `nas3`.
-    async fn decide_for_nas2(&self) {
+    pub(super) async fn decide_for_nas2(&self) {
         let conflicts = self.witness.get("/conflicts").await.fine();
         let conflict = conflicts.as_array().unwrap().iter().find(|one| one["target_system"] == "nas2");
         let id = conflict.unwrap_or_else(|| panic!("{conflicts}"))["id"].as_str().unwrap();
@@ -63,7 +63,7 @@ impl Fleet {
     }
 
     /// Nothing is leased to `nas3`, for this reason, and its replica is looked at again.
-    async fn refused(&self, why: &str) {
+    pub(super) async fn refused(&self, why: &str) {
         assert_eq!(self.witness.lease(&self.nas3).await, Vec::<Value>::new());
         let transfers = self.witness.get("/transfers").await.fine();
         let transfer = transfers.as_array().unwrap().iter().find(|one| one["target_system"] == "nas3");

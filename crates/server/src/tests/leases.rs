@@ -65,7 +65,7 @@ async fn a_transfer_goes_from_plan_to_success() {
     // Both sides are asked for a report at once.
     for host in [&nas1, &nas2] {
         let answer = witness.agent(host, "lease", json!({ "max": 1, "wait_ms": 0 })).await.fine();
-        assert_eq!(answer, json!({ "transfers": [], "report_now": true }));
+        assert_eq!(answer, json!({ "transfers": [], "report_now": true, "now": witness.state.now() }));
     }
     // Until they have come the step is not planned again.
     witness.plan().await;
@@ -138,7 +138,8 @@ async fn the_older_of_two_leases_counts_for_nothing() {
 async fn a_restarted_agent_gives_its_leases_back() {
     let witness = Witness::start().await;
     let (nas1, _, old) = seeded(&witness).await;
-    assert_eq!(witness.agent(&nas1, "hello", hello()).await.fine(), json!({ "released": 1 }));
+    let answer = witness.agent(&nas1, "hello", hello()).await.fine();
+    assert_eq!(answer, json!({ "released": 1, "now": witness.state.now() }));
     let new = witness.lease(&nas1).await.remove(0);
     assert_eq!(new["generation"], 2);
     let reply = witness.result(&nas1, &old, json!({ "outcome": "succeeded" })).await;
@@ -180,7 +181,7 @@ async fn a_waiting_agent_is_let_go_when_the_witness_stops() {
     let stopping = async { witness.state.shutdown.cancel() };
     let waited = tokio::time::timeout(Duration::from_secs(20), async { tokio::join!(waiting, stopping).0 });
     let answer = waited.await.expect("answered long before the wait is over").fine();
-    assert_eq!(answer, json!({ "transfers": [], "report_now": false }));
+    assert_eq!(answer, json!({ "transfers": [], "report_now": false, "now": witness.state.now() }));
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod events;
 mod groups;
 mod kept_copies;
 mod keys;
+mod late_reports;
 mod leases;
 mod mirrored;
 mod old_clients;

@@ -29,6 +29,7 @@ async fn report_by_name(witness: &Witness, host: &Host, datasets: &[(&str, &[u64
         datasets: datasets.collect(),
         removed: Vec::new(),
         retention: None,
+        looked_at: None,
         without_guids: true,
     };
     assert!(store.apply_report(host.id, &report, witness.state.now()).await.unwrap().accepted);

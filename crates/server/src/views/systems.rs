@@ -35,10 +35,15 @@ pub(crate) fn is_fresh(row: &SystemRow, settings: &Settings, now: Timestamp) -> 
 /// The longest that a system may be silent while others destroy copies because it has one as well, whatever its agent has announced.
 const MOST_PATIENCE_FOR_COPIES: Duration = Duration::from_mins(10);
 
-/// True when its newest complete report is new enough to destroy another copy because of it.
+/// True when its newest complete report is new enough to destroy another copy because of it, and so is what that report shows. An agent that
+/// does not say when it looked is not relied on: its report may have been on its way for as long as you like.
 pub(crate) fn is_heard(row: &SystemRow, settings: &Settings, now: Timestamp) -> bool {
     let patience = patience(row, settings).min(MOST_PATIENCE_FOR_COPIES);
+    // To look at a large host may take longer than it may be silent.
     row.inventory_as_of.is_some_and(|as_of| is_within(as_of, now, patience))
+        && row
+            .inventory_looked_at
+            .is_some_and(|looked_at| is_within(looked_at, now, MOST_PATIENCE_FOR_COPIES))
 }
 
 /// `healthy`, `degraded`, `offline` or `unknown`. An agent that answers but can not say what its host has is no healthy one.

@@ -2,6 +2,7 @@ use sqlx::QueryBuilder;
 use zfs_sync_core::{
     flow::SharedLimit,
     ids::{SystemId, TransferId},
+    plan::LAST_COMMAND,
     time::Timestamp,
 };
 
@@ -19,6 +20,11 @@ use crate::{
 fn in_order(mut transfers: Vec<TransferRow>) -> Vec<TransferRow> {
     transfers.sort_by_key(|transfer| (transfer.created_at, transfer.id));
     transfers
+}
+
+/// Until when an executor may be at it whose lease ends at `lease_until` and who says nothing more.
+fn acts_until(lease_until: Timestamp) -> i64 {
+    lease_until.as_millisecond().saturating_add(LAST_COMMAND.as_millis().try_into().unwrap_or(i64::MAX))
 }
 
 pub(crate) async fn lease_transfers(
@@ -54,6 +60,23 @@ pub(crate) async fn lease_transfers(
     rows.iter().map(read).collect::<Result<_>>().map(in_order)
 }
 
+pub(crate) async fn hand_out_transfer(
+    db: &Db,
+    id: TransferId,
+    generation: u64,
+    lease_until: Timestamp,
+) -> Result<bool> {
+    let done = sqlx::query(
+        "UPDATE transfers SET acts_until = $3 WHERE id = $1 AND generation = $2 AND state = 'leased'",
+    )
+    .bind(id.as_uuid())
+    .bind(generation.cast_signed())
+    .bind(acts_until(lease_until))
+    .execute(db.writer())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 pub(crate) async fn renew_transfer(
     db: &Db,
     id: TransferId,
@@ -63,7 +86,7 @@ pub(crate) async fn renew_transfer(
     lease_until: Timestamp,
 ) -> Result<RenewOutcome> {
     let cancel_requested: Option<bool> = sqlx::query_scalar(
-        "UPDATE transfers SET lease_until = $4, updated_at = $3, bytes = $5, total = COALESCE($6, total), rate = $7, \
+        "UPDATE transfers SET lease_until = $4, acts_until = $11, updated_at = $3, bytes = $5, total = COALESCE($6, total), rate = $7, \
          stage = COALESCE($8, stage), resumed_from = COALESCE($9, resumed_from), flow = COALESCE($10, flow) \
          WHERE id = $1 AND generation = $2 AND state = 'leased' RETURNING cancel_requested",
     )
@@ -77,6 +100,7 @@ pub(crate) async fn renew_transfer(
     .bind(&progress.stage)
     .bind(bits(progress.resumed_from))
     .bind(progress.flow.as_ref().map(json_text))
+    .bind(acts_until(lease_until))
     .fetch_optional(db.writer())
     .await?;
     Ok(match cancel_requested {
@@ -134,7 +158,7 @@ fn apply(mut transfer: TransferRow, outcome: &Outcome, now: Timestamp) -> Transf
             }
         }
         Outcome::Cancelled => TransferState::Cancelled,
-        Outcome::Stale { detail } => {
+        Outcome::Stale { detail } | Outcome::Withheld { detail } => {
             transfer.error_code = None;
             transfer.error_detail = Some(detail.clone());
             TransferState::Stale
@@ -144,6 +168,10 @@ fn apply(mut transfer: TransferRow, outcome: &Outcome, now: Timestamp) -> Transf
     transfer.lease_until = None;
     transfer.rate = None;
     transfer.finished_at = state.is_finished().then_some(now);
+    // Whoever fails or is stopped may have given a command up that goes on without it.
+    if matches!(outcome, Outcome::Succeeded { .. } | Outcome::Stale { .. }) {
+        transfer.acts_until = Some(now);
+    }
     transfer
 }
 
@@ -153,7 +181,7 @@ fn is_repetition(transfer: &TransferRow, generation: u64, outcome: &Outcome) -> 
         Outcome::Succeeded { .. } => TransferState::Succeeded,
         Outcome::Failed { .. } => TransferState::Failed,
         Outcome::Cancelled => TransferState::Cancelled,
-        Outcome::Stale { .. } => TransferState::Stale,
+        Outcome::Stale { .. } | Outcome::Withheld { .. } => TransferState::Stale,
     };
     transfer.generation == generation && transfer.state == finished_as
 }
@@ -177,7 +205,7 @@ pub(crate) async fn finish_transfer(
     let statement = concat!(
         "UPDATE transfers SET state = $2, next_attempt_at = $3, lease_until = NULL, bytes = $4, rate = NULL, ",
         "resumed_from = $5, error_code = $6, error_detail = $7, updated_at = $8, finished_at = $9, ",
-        "attempts = $10, began_at_byte = $11 WHERE id = $1 RETURNING ",
+        "attempts = $10, began_at_byte = $11, acts_until = $12 WHERE id = $1 RETURNING ",
         columns!()
     );
     let row = sqlx::query(statement)
@@ -192,6 +220,7 @@ pub(crate) async fn finish_transfer(
         .bind(moment(after.finished_at))
         .bind(i64::from(after.attempts))
         .bind(bits(after.began_at_byte))
+        .bind(moment(after.acts_until))
         .fetch_one(&mut *transaction)
         .await?;
     transaction.commit().await?;

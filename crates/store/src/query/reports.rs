@@ -6,7 +6,7 @@ use zfs_sync_core::{ids::SystemId, name::DatasetName, time::Timestamp};
 use super::{
     super::{Connection, Db, Driver},
     BATCH, KEYS,
-    cells::{Cells, count_of},
+    cells::{Cells, count_of, moment},
     changes::Changes,
     inventory::{StoredDataset, stored_datasets},
     report_rows::{Arrived, DatasetUpsert, delete_datasets, replace_histories, upsert_datasets},
@@ -30,6 +30,27 @@ pub(crate) async fn apply_report(
     }
 }
 
+/// When the host was looked at, as the report says. Nobody has looked in times to come: then a clock was set back, and the next report knows.
+fn believed(report: &Report, now: Timestamp) -> Option<Timestamp> {
+    report.looked_at.filter(|looked_at| *looked_at <= now)
+}
+
+/// What all that is stored shows at the earliest, with this report in it.
+fn shown_since(
+    before: Option<Timestamp>,
+    report: &Report,
+    is_complete_now: bool,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    match (believed(report, now), report.base) {
+        (Some(looked_at), _) if is_complete_now => Some(looked_at),
+        // It may be late, and has put what it names in place of what was known from a later look. So has one that does not say.
+        (looked_at, None) => before.min(looked_at),
+        // It builds on what is stored, so that nothing in it is older than that.
+        (_, Some(_)) => before,
+    }
+}
+
 fn resync() -> ReportOutcome {
     ReportOutcome { resync: true, ..ReportOutcome::default() }
 }
@@ -44,7 +65,8 @@ async fn apply_nothing(
 ) -> Result<ReportOutcome> {
     let needed: Option<i64> = sqlx::query_scalar(
         "UPDATE systems SET inventory_sequence = $2, last_seen = $3, \
-         inventory_as_of = CASE WHEN inventory_needed = 0 THEN $3 ELSE inventory_as_of END \
+         inventory_as_of = CASE WHEN inventory_needed = 0 THEN $3 ELSE inventory_as_of END, \
+         inventory_looked_at = CASE WHEN inventory_needed = 0 THEN COALESCE($6, inventory_looked_at) ELSE inventory_looked_at END \
          WHERE id = $1 AND inventory_sequence = $4 AND inventory_without_guids = $5 RETURNING inventory_needed",
     )
     .bind(system.as_uuid())
@@ -52,6 +74,7 @@ async fn apply_nothing(
     .bind(now.as_millisecond())
     .bind(base.cast_signed())
     .bind(report.without_guids)
+    .bind(moment(believed(report, now)))
     .fetch_optional(db.writer())
     .await?;
     match needed {
@@ -79,7 +102,8 @@ async fn apply_something(
 ) -> Result<ReportOutcome> {
     let mut transaction = db.begin_write().await?;
     let row = sqlx::query(concat!(
-        "SELECT id, inventory_sequence, inventory_as_of, inventory_revision, inventory_without_guids FROM systems WHERE id = $1",
+        "SELECT id, inventory_sequence, inventory_as_of, inventory_looked_at, inventory_revision, inventory_without_guids ",
+        "FROM systems WHERE id = $1",
         for_update!()
     ))
     .bind(system.as_uuid())
@@ -96,6 +120,7 @@ async fn apply_something(
     }
     let first = cells.time_option("inventory_as_of")?.is_none();
     let revision = cells.get::<i64>("inventory_revision")?;
+    let shown_before = cells.time_option("inventory_looked_at")?;
 
     let reported: BTreeMap<&DatasetName, &ReportedDataset> =
         report.datasets.iter().map(|dataset| (&dataset.name, dataset)).collect();
@@ -168,7 +193,8 @@ async fn apply_something(
     sqlx::query(
         "UPDATE systems SET inventory_sequence = $2, last_seen = $3, inventory_needed = $4, inventory_revision = $5, \
          inventory_without_guids = $6, \
-         inventory_as_of = CASE WHEN $4 = 0 THEN $3 WHEN $7 THEN NULL ELSE inventory_as_of END WHERE id = $1",
+         inventory_as_of = CASE WHEN $4 = 0 THEN $3 WHEN $7 THEN NULL ELSE inventory_as_of END, \
+         inventory_looked_at = $8 WHERE id = $1",
     )
     .bind(system.as_uuid())
     .bind(report.sequence.cast_signed())
@@ -178,6 +204,7 @@ async fn apply_something(
     .bind(report.without_guids)
     // A history of the kind before must not be read as one of this kind: nothing is known until all have come.
     .bind(other_kind)
+    .bind(moment(shown_since(shown_before, report, need.is_empty(), now)))
     .execute(&mut *transaction)
     .await?;
     transaction.commit().await?;

@@ -14,7 +14,7 @@ macro_rules! columns {
     () => {
         "id, hostname, platform, connectivity_status, ssh_hostname, ssh_user, ssh_port, extra_metadata, agent_version, \
          zfs_version, os, clock_offset_ms, inventory_interval_ms, created_at, updated_at, last_seen, inventory_as_of, \
-         inventory_sequence, report_wanted_at, rate_limit, transfer_host, transfer_port, transfer_instance, certificate_expires_at"
+         inventory_looked_at, inventory_sequence, report_wanted_at, rate_limit, transfer_host, transfer_port, transfer_instance, certificate_expires_at"
     };
 }
 
@@ -40,6 +40,7 @@ fn read(row: &DbRow) -> Result<SystemRow> {
         updated_at: cells.time("updated_at")?,
         last_seen: cells.time_option("last_seen")?,
         inventory_as_of: cells.time_option("inventory_as_of")?,
+        inventory_looked_at: cells.time_option("inventory_looked_at")?,
         inventory_sequence: cells.bits_option("inventory_sequence")?,
         report_wanted_at: cells.time_option("report_wanted_at")?,
         limit: cells.parse_option("rate_limit")?,
@@ -197,9 +198,10 @@ pub(crate) async fn delete_system(db: &Db, id: SystemId) -> Result<bool> {
         let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
         return Err(in_groups(&format!("the sync groups {}", names.join(", "))));
     }
+    // What another system is at goes on there, and ends with its lease: until then its copies are not to be relied on.
     sqlx::query(
-        "DELETE FROM transfers WHERE finished_at IS NULL \
-         AND (source_system_id = $1 OR target_system_id = $1 OR executor_id = $1)",
+        "DELETE FROM transfers WHERE finished_at IS NULL AND (target_system_id = $1 OR executor_id = $1 \
+         OR (source_system_id = $1 AND state = 'queued'))",
     )
     .bind(id.as_uuid())
     .execute(&mut *transaction)

@@ -20,7 +20,7 @@ macro_rules! columns {
     () => {
         "id, group_id, source_system_id, target_system_id, executor_id, source, target, step, state, generation, attempts, \
          next_attempt_at, lease_until, cancel_requested, cancelled_by, bytes, total, rate, stage, resumed_from, flow, began_at_byte, \
-         transport, transport_note, error_code, error_detail, created_at, started_at, updated_at, finished_at"
+         transport, transport_note, error_code, error_detail, created_at, started_at, updated_at, finished_at, acts_until"
     };
 }
 pub(super) use columns;
@@ -58,6 +58,7 @@ pub(super) fn read(row: &DbRow) -> Result<TransferRow> {
         started_at: cells.time_option("started_at")?,
         updated_at: cells.time("updated_at")?,
         finished_at: cells.time_option("finished_at")?,
+        acts_until: cells.time_option("acts_until")?,
     })
 }
 

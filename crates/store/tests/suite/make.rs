@@ -142,7 +142,15 @@ pub(crate) fn digest_of(dataset: &Dataset) -> ReportedDataset {
 }
 
 pub(crate) fn complete(sequence: u64, datasets: Vec<ReportedDataset>) -> Report {
-    Report { sequence, base: None, datasets, removed: vec![], retention: None, without_guids: false }
+    Report {
+        sequence,
+        base: None,
+        datasets,
+        removed: vec![],
+        retention: None,
+        looked_at: None,
+        without_guids: false,
+    }
 }
 
 pub(crate) fn delta(sequence: u64, datasets: Vec<ReportedDataset>) -> Report {
@@ -152,6 +160,7 @@ pub(crate) fn delta(sequence: u64, datasets: Vec<ReportedDataset>) -> Report {
         datasets,
         removed: vec![],
         retention: None,
+        looked_at: None,
         without_guids: false,
     }
 }

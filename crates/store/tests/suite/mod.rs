@@ -8,6 +8,7 @@ pub(crate) mod enrolment;
 pub(crate) mod groups;
 pub(crate) mod inventory;
 pub(crate) mod inventory_kinds;
+pub(crate) mod inventory_looks;
 pub(crate) mod inventory_part;
 pub(crate) mod inventory_part_plans;
 pub(crate) mod inventory_protocol;
@@ -21,6 +22,7 @@ pub(crate) mod retention;
 pub(crate) mod systems;
 pub(crate) mod transfers;
 pub(crate) mod transfers_leased;
+pub(crate) mod transfers_over;
 pub(crate) mod transfers_turns;
 pub(crate) mod upgrade;
 
@@ -44,6 +46,8 @@ macro_rules! suite {
                 another_digest_without_history_is_needed_and_holds_back_the_age,
                 a_needed_dataset_that_goes_away_is_needed_no_more, one_of_two_deltas_at_once_is_accepted,
                 reports_of_strangers_are_refused;
+            inventory_looks: a_report_shows_when_its_look_began_however_late_it_arrives,
+                what_a_report_does_not_say_is_not_made_up, what_is_needed_still_shows_no_later_moment;
             inventory_kinds: a_report_without_guids_reads_back_as_one, a_delta_is_of_the_kind_of_its_base,
                 another_kind_is_planned_anew, histories_of_both_kinds_are_never_mixed, made_up_guids_are_nobodys_copies;
             inventory_part: a_part_is_what_the_whole_has_of_it, every_pool_is_seen, what_lies_around_a_target_is_found,
@@ -74,6 +78,9 @@ macro_rules! suite {
                 saying_the_result_again_is_answered_the_same, a_restarted_agent_loses_its_leases_at_once;
             transfers_turns: a_system_takes_part_in_so_many_whoever_carries_them_out,
                 what_goes_elsewhere_does_not_wait_for_what_is_full, caps_hold_when_leases_are_asked_for_at_once;
+            transfers_over: what_an_executor_says_is_over_is_over, a_lease_that_ends_is_not_over_yet,
+                what_was_never_begun_is_over_when_it_ends,
+                what_is_withheld_ends_what_was_handed_out_before_no_earlier, a_system_that_goes_leaves_what_others_are_at;
             journal: events_are_numbered_without_gaps, pruned_events_keep_their_numbers, the_audit_log_reads_newest_first,
                 sync_states_are_replaced_by_subject;
         }

@@ -11,7 +11,7 @@ use camino::Utf8PathBuf;
 use tokio_util::sync::CancellationToken;
 use zfs_sync_agent::{
     engine::{self, Execution, Fence, HoldNote, RecordError, Settled, Sides, Stage, Watcher},
-    inventory::{Reports, Scanner},
+    inventory::{Reports, Scanner, WitnessTime},
     ledger::{Entry, Ledger, LedgerError},
 };
 use zfs_sync_api::v1::agent::{InventoryReport, LeasedTransfer, TransferOutcome};
@@ -96,6 +96,7 @@ pub(super) struct Task {
 pub(super) struct Life {
     pub(super) scanner: Scanner,
     pub(super) reports: Reports,
+    pub(super) witness_time: WitnessTime,
     pub(super) ledger: Arc<Ledger>,
     pub(super) features: Features,
     pub(super) tasks: BTreeMap<u64, Task>,
@@ -142,6 +143,7 @@ impl SimulatedAgent {
         self.life = Some(Life {
             scanner,
             reports: Reports::new(sequence),
+            witness_time: WitnessTime::default(),
             ledger: Arc::new(opened.ledger),
             features,
             tasks: BTreeMap::new(),

@@ -3,6 +3,7 @@
 use zfs_sync_core::ids::SystemId;
 
 use super::{
+    agent::Task,
     run::{Broken, Event, Simulation},
     wire::{Answer, Request},
 };
@@ -33,6 +34,16 @@ impl Simulation {
         }
     }
 
+    /// True for a report that is to arrive after the end of a step which destroys what the report still shows.
+    fn is_overtaken(&mut self, number: u64) -> bool {
+        let call = &self.calls[&number];
+        let destroys = |task: &Task| task.leased.is_some() && !task.step.action.destroys().is_empty();
+        let life = self.agents[&call.from].life.as_ref();
+        let reports = matches!(call.request, Request::Report { .. });
+        let concerns = reports && life.is_some_and(|life| life.tasks.values().any(destroys));
+        concerns && self.is_rough && self.random.chance(50)
+    }
+
     /// Sends a request; gives the call's number.
     pub(super) fn send(&mut self, from: SystemId, request: Request) -> u64 {
         self.next_call += 1;
@@ -42,7 +53,12 @@ impl Simulation {
         self.calls.insert(number, Call { from, incarnation, request, answer: None, open: true });
         let (lost, twice) = self.loss;
         if !self.random.chance(lost) {
-            let delay = self.delay();
+            let delay = if self.is_overtaken(number) {
+                // As long as the agent waits for its answer, and looks no further.
+                self.random.within(1000, PATIENCE - 1)
+            } else {
+                self.delay()
+            };
             self.after(delay, Event::Deliver(number));
             if self.random.chance(twice) {
                 let delay = self.random.within(5, 60_000);
@@ -100,7 +116,8 @@ impl Simulation {
         if self.parked_calls.get(&id) == Some(&number) {
             self.parked_calls.remove(&id);
             if self.witness_up {
-                self.reply(number, Answer::Lease { leased: Vec::new(), report_now: false });
+                let now = self.moment();
+                self.reply(number, Answer::Lease { leased: Vec::new(), report_now: false, now });
             }
         }
     }

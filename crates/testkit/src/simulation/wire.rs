@@ -1,14 +1,14 @@
 //! What agents and the witness say to each other.
 
 use zfs_sync_api::v1::agent::{InventoryAnswer, InventoryReport, LeasedTransfer, TransferResult};
-use zfs_sync_core::ids::TransferId;
+use zfs_sync_core::{ids::TransferId, time::Timestamp};
 
 #[derive(Clone, Debug)]
 pub(super) enum Request {
     Hello,
     Report {
         report: InventoryReport,
-        /// When the host was looked at; the real one does not say, and nothing but checks uses it.
+        /// When the host was really looked at; only the checks use it.
         looked_at: u64,
     },
     Lease {
@@ -28,11 +28,14 @@ pub(super) enum Request {
 
 #[derive(Clone, Debug)]
 pub(super) enum Answer {
-    Hello,
+    Hello {
+        now: Timestamp,
+    },
     Report(InventoryAnswer),
     Lease {
         leased: Vec<LeasedTransfer>,
         report_now: bool,
+        now: Timestamp,
     },
     Progress {
         lost: bool,

@@ -6,7 +6,7 @@ use zfs_sync_agent::{
     engine::{BootClock, Execution, Fence, Settled},
     ledger::{Entry, LedgerError, Phase},
 };
-use zfs_sync_api::v1::agent::{LeasedTransfer, TransferOutcome, TransferResult};
+use zfs_sync_api::v1::agent::{InventoryAnswer, LeasedTransfer, TransferOutcome, TransferResult};
 use zfs_sync_core::{
     ids::{SystemId, TransferId},
     plan::Step,
@@ -165,6 +165,7 @@ impl Simulation {
             self.scan_within(id, 1000);
             return;
         }
+        let looked_at = life.witness_time.at_least(self.time.since_boot());
         let scanned = self.runtime.block_on(life.scanner.scan());
         if scanned.is_err() {
             // What could not be read is unknown, not absent.
@@ -174,7 +175,7 @@ impl Simulation {
         let due = life.reported_at.is_none_or(|at| now - at >= REPORT_INTERVAL);
         let mut next = POLL;
         if due || life.wanted || life.reports.has_news(&life.scanner) {
-            let report = life.reports.next(&life.scanner);
+            let report = life.reports.next(&life.scanner, looked_at);
             let request = Request::Report { report: report.clone(), looked_at: now };
             let call = self.send(id, request);
             if let Some(life) = self.life(id) {
@@ -210,10 +211,18 @@ impl Simulation {
         answer: Option<Answer>,
     ) -> Result<(), Broken> {
         let incarnation = self.agents[&id].incarnation;
-        let now = self.now;
+        let (now, up) = (self.now, self.time.since_boot());
         let Some(life) = self.life(id) else { return Ok(()) };
+        if let Some(
+            Answer::Hello { now }
+            | Answer::Lease { now, .. }
+            | Answer::Report(InventoryAnswer { now: Some(now), .. }),
+        ) = &answer
+        {
+            life.witness_time.heard(Some(*now), up);
+        }
         match (request, answer) {
-            (Request::Hello, Some(Answer::Hello)) => {
+            (Request::Hello, Some(Answer::Hello { .. })) => {
                 life.greeted = true;
                 self.ask_for_leases(id, incarnation);
             }
@@ -228,7 +237,7 @@ impl Simulation {
                     }
                 }
             }
-            (Request::Lease { .. }, Some(Answer::Lease { leased, report_now })) => {
+            (Request::Lease { .. }, Some(Answer::Lease { leased, report_now, .. })) => {
                 life.leasing = None;
                 if report_now && !std::mem::replace(&mut life.wanted, true) {
                     self.scan_within(id, 50);
@@ -322,6 +331,14 @@ impl Simulation {
         let (books, features) = (Arc::clone(&life.ledger), life.features.clone());
         let mut task = execute(leased, ends, books, features, Arc::new(fence));
         (task.began, task.last) = (self.now, self.now);
+        let destroys = !task.step.action.destroys().is_empty();
+        if self.is_rough && destroys && self.random.chance(50) {
+            // Looked at just before, and told long after.
+            if let Some(life) = self.life(id) {
+                life.wanted = true;
+            }
+            self.scan_within(id, 1);
+        }
         if self.is_rough {
             if self.random.chance(8) {
                 task.dies_after = Some(self.random.below(25));

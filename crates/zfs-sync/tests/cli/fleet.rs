@@ -15,6 +15,7 @@ use zfs_sync_core::{
     guid::{Guid, Txg},
     ids::SystemId,
     inventory::{Dataset, DatasetKind, DatasetProperties, Snapshot},
+    time::{Clock as _, SystemClock},
 };
 
 use crate::program::{Place, Service};
@@ -91,6 +92,7 @@ impl Fleet {
             datasets: datasets.collect(),
             removed: Vec::new(),
             retention: None,
+            looked_at: Some(SystemClock.now()),
         };
         let answer = self.runtime.block_on(host.client.report_inventory(host.id, &report)).unwrap();
         assert!(answer.accepted, "{answer:?}");

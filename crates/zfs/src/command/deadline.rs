@@ -10,8 +10,8 @@ const QUICK: Duration = Duration::from_mins(1);
 const CHANGE: Duration = Duration::from_mins(5);
 /// A listing. The slowest that anybody has reported took eight minutes for 4000 snapshots, on spinning disks with a cold cache.
 const LISTING: Duration = Duration::from_mins(15);
-/// One that frees much, or unmounts.
-const REMOVAL: Duration = Duration::from_mins(30);
+/// One that frees much, or unmounts. Whoever relies on other copies of what it destroys counts on it.
+const REMOVAL: Duration = zfs_sync_core::plan::LAST_COMMAND.unsigned_abs();
 
 impl Command {
     /// The time after which nobody waits any more for its end: what takes longer hangs, as everything does on a suspended pool. Far above

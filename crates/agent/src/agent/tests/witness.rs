@@ -25,12 +25,14 @@ use zfs_sync_api::{
         transfer::Transfer,
     },
 };
-use zfs_sync_core::{flow::SharedLimit, ids::TransferId};
+use zfs_sync_core::{flow::SharedLimit, ids::TransferId, time::Timestamp};
 
 /// What it saw, and what it is to do.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     pub(super) hellos: u32,
+    /// Its clock, when it tells it.
+    pub(super) now: Option<Timestamp>,
     pub(super) reports: Vec<InventoryReport>,
     /// The last report that was taken.
     pub(super) base: Option<u64>,
@@ -172,7 +174,7 @@ async fn answer(seen: &watch::Sender<Seen>, path: &str, body: &[u8]) -> Answer {
     match path.rsplit('/').next().unwrap() {
         "hello" => {
             seen.send_modify(|seen| seen.hellos += 1);
-            fine(&HelloAnswer { released: 0 })
+            fine(&HelloAnswer { released: 0, now: seen.borrow().now })
         }
         "inventory" => {
             seen.send_if_modified(|seen| {
@@ -205,10 +207,10 @@ async fn answer(seen: &watch::Sender<Seen>, path: &str, body: &[u8]) -> Answer {
 }
 
 fn take_report(seen: &watch::Sender<Seen>, report: InventoryReport) -> InventoryAnswer {
-    let mut answer = InventoryAnswer { accepted: true, resync: false, need: vec![] };
+    let mut answer = InventoryAnswer { accepted: true, resync: false, need: vec![], now: seen.borrow().now };
     seen.send_modify(|seen| {
         if report.base.is_some() && report.base != seen.base {
-            answer = InventoryAnswer { accepted: false, resync: true, need: vec![] };
+            answer = InventoryAnswer { accepted: false, resync: true, need: vec![], now: seen.now };
             return;
         }
         if report.base.is_none() {
@@ -249,7 +251,7 @@ async fn lease(seen: &watch::Sender<Seen>, request: LeaseRequest) -> LeaseAnswer
             transfers.push(lease);
         }
     });
-    LeaseAnswer { transfers, report_now: false }
+    LeaseAnswer { transfers, report_now: false, now: None }
 }
 
 fn take_result(seen: &watch::Sender<Seen>, transfer: TransferId, result: TransferResult) -> Answer {

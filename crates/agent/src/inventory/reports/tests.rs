@@ -105,9 +105,9 @@ impl World {
     }
 
     fn report_answered(&mut self, need: &[&str]) -> InventoryReport {
-        let report = self.reports.next(&self.scanner);
+        let report = self.reports.next(&self.scanner, None);
         let need = need.iter().map(|name| name.parse().unwrap()).collect();
-        self.reports.answered(&report, &InventoryAnswer { accepted: true, resync: false, need });
+        self.reports.answered(&report, &InventoryAnswer { accepted: true, resync: false, need, now: None });
         report
     }
 
@@ -261,7 +261,7 @@ async fn after_a_step_what_was_written_is_told_once_exactly() {
     world.scan().await;
     assert!(world.reports.has_news(&world.scanner));
     // Nobody answers this one.
-    world.reports.next(&world.scanner);
+    world.reports.next(&world.scanner, None);
     let report = world.report();
     assert_eq!(names(&report), ["tank/d1"]);
     assert!(report.datasets[0].properties.written >= 6000, "{report:?}");
@@ -313,8 +313,8 @@ async fn an_unanswered_report_is_said_again_on_the_same_base() {
     let mut world = World::told().await;
     world.host.snapshot("tank/d7@three").unwrap();
     world.scan().await;
-    let lost = world.reports.next(&world.scanner);
-    let again = world.reports.next(&world.scanner);
+    let lost = world.reports.next(&world.scanner, None);
+    let again = world.reports.next(&world.scanner, None);
     assert_eq!(names(&lost), names(&again));
     assert_eq!((lost.base, again.base), (Some(101), Some(101)));
     assert!(again.sequence > lost.sequence);
@@ -323,8 +323,10 @@ async fn an_unanswered_report_is_said_again_on_the_same_base() {
 #[tokio::test]
 async fn a_resync_names_everything_again() {
     let mut world = World::told().await;
-    let report = world.reports.next(&world.scanner);
-    world.reports.answered(&report, &InventoryAnswer { accepted: false, resync: true, need: vec![] });
+    let report = world.reports.next(&world.scanner, None);
+    world
+        .reports
+        .answered(&report, &InventoryAnswer { accepted: false, resync: true, need: vec![], now: None });
     assert!(world.reports.has_news(&world.scanner));
     let report = world.report();
     assert_eq!((report.base, report.datasets.len()), (None, 21));
@@ -402,13 +404,26 @@ async fn a_renamed_dataset_leaves_its_old_name_in_the_report_that_has_the_new_on
     assert_eq!((names(&report), removed(&report)), (vec!["tank/x1"], vec!["tank/d1", "tank/d5"]));
     assert!(world.reports.has_news(&world.scanner));
     // Nobody answers this one.
-    let lost = world.reports.next(&world.scanner);
+    let lost = world.reports.next(&world.scanner, None);
     let report = world.report();
     assert_eq!((names(&report), removed(&report)), (vec!["tank/x2"], vec!["tank/d2"]));
     assert_eq!(removed(&lost), removed(&report));
     assert!(!world.reports.has_news(&world.scanner));
     let report = world.report();
     assert_eq!((report.datasets.len(), report.removed.len()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_report_that_leaves_out_what_the_look_found_shows_no_moment() {
+    let mut world = two_long_histories_renamed().await;
+    let looked_at = Some(world.clock.now());
+    let report = world.reports.next(&world.scanner, looked_at);
+    assert_eq!((names(&report), report.looked_at), (vec!["tank/x1"], None));
+    world
+        .reports
+        .answered(&report, &InventoryAnswer { accepted: true, resync: false, need: vec![], now: None });
+    let report = world.reports.next(&world.scanner, looked_at);
+    assert_eq!((names(&report), report.looked_at), (vec!["tank/x2"], looked_at));
 }
 
 #[tokio::test]
@@ -462,7 +477,7 @@ async fn retention_is_told_in_complete_reports_and_when_it_changes() {
     sanoid.write("config", "[tank/d1]\n");
     assert_eq!(world.scan().await, (0, 0));
     assert!(world.reports.has_news(&world.scanner));
-    let lost = world.reports.next(&world.scanner);
+    let lost = world.reports.next(&world.scanner, None);
     let report = world.report();
     assert_eq!((names(&report), hourly(&report)), (vec![], Some(vec!["tank/d1 48".into()])));
     assert_eq!(hourly(&lost), hourly(&report), "what was not answered is said again");

@@ -28,6 +28,8 @@ use super::wire::{Answer, Request};
 pub(super) const REPORT_INTERVAL: u64 = 60_000;
 /// A report that is older is not acted on.
 const PATIENCE: i64 = 3 * 60_000;
+/// Nor is anything destroyed because of a look that is older.
+const PATIENCE_FOR_COPIES: i64 = 10 * 60_000;
 /// How long an agent may be silent about a transfer.
 pub(super) const LEASE: u64 = 15_000;
 
@@ -40,6 +42,8 @@ pub(super) struct Known {
     pub(super) inventory: Inventory,
     needed: BTreeSet<DatasetName>,
     pub(super) as_of: Option<Timestamp>,
+    /// What the inventory shows at the earliest, as the agent says.
+    shows: Option<Timestamp>,
     wanted_at: Option<Timestamp>,
     /// When the newest look at the host was taken that any report told of.
     pub(super) looked_at: u64,
@@ -47,7 +51,17 @@ pub(super) struct Known {
 
 impl Known {
     fn is_report_wanted(&self) -> bool {
-        self.wanted_at.is_some_and(|wanted| self.as_of.is_none_or(|as_of| wanted > as_of))
+        self.wanted_at.is_some_and(|wanted| self.shows().is_none_or(|shown| wanted > shown))
+    }
+
+    fn shows(&self) -> Option<Timestamp> {
+        self.shows.or(self.as_of)
+    }
+
+    /// Also enough to destroy another copy because of it.
+    fn is_heard(&self, now: Timestamp) -> bool {
+        let age = |shows: Timestamp| now.as_millisecond() - shows.as_millisecond();
+        self.is_fresh(now) && self.shows.is_some_and(|shows| age(shows) <= PATIENCE_FOR_COPIES)
     }
 
     fn is_fresh(&self, now: Timestamp) -> bool {
@@ -90,6 +104,7 @@ impl Witness {
             inventory: Inventory::empty(Timestamp::UNIX_EPOCH),
             needed: BTreeSet::new(),
             as_of: None,
+            shows: None,
             wanted_at: None,
             looked_at: 0,
         };
@@ -123,7 +138,7 @@ impl Witness {
         Some(match request {
             Request::Hello => {
                 self.release_leases(system, now);
-                Answer::Hello
+                Answer::Hello { now }
             }
             Request::Report { report, looked_at } => {
                 Answer::Report(self.apply_report(system, report, *looked_at, now))

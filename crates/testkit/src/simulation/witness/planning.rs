@@ -158,7 +158,7 @@ impl Witness {
         let Some(finished_at) = transfer.finished_at else { return false };
         let sides = [transfer.step.source_system, transfer.step.target_system];
         let mut known = sides.iter().filter_map(|id| self.systems.get(id));
-        let reported = known.clone().all(|known| known.as_of.is_some_and(|as_of| as_of > finished_at));
+        let reported = known.clone().all(|known| known.shows().is_some_and(|shown| shown > finished_at));
         !reported && known.all(|known| known.is_fresh(now))
     }
 
@@ -223,7 +223,7 @@ impl Witness {
                     }
                     let standing = if doomed.contains(&(*id, snapshot.guid)) {
                         Standing::Doomed
-                    } else if known.is_fresh(now) {
+                    } else if known.is_heard(now) {
                         Standing::Stays
                     } else {
                         Standing::Unheard
@@ -243,8 +243,9 @@ impl Witness {
             decided.flat_map(|(target, guids)| guids.iter().map(|guid| (*target, *guid))).collect();
         for transfer in self.transfers.iter().filter(|transfer| !transfer.step.action.destroys().is_empty()) {
             let target = transfer.step.target_system;
-            let reported = self.systems.get(&target).and_then(|known| known.as_of);
-            if !transfer.state.is_finished() || transfer.generation > 0 && transfer.finished_at >= reported {
+            let shows = self.systems.get(&target).and_then(|known| known.shows);
+            let over_at = transfer.finished_at.max(transfer.acts_until);
+            if !transfer.state.is_finished() || transfer.generation > 0 && over_at >= shows {
                 doomed.extend(transfer.step.action.destroys().iter().map(|lost| (target, lost.guid)));
             }
         }

@@ -7,7 +7,7 @@ use zfs_sync_core::{
     flow::FlowSettings,
     ids::{SystemId, TransferId},
     name::DatasetName,
-    plan::{Step, first_lost, still_wanted},
+    plan::{LAST_COMMAND, Step, first_lost, still_wanted},
     retry,
     time::Timestamp,
 };
@@ -53,10 +53,20 @@ pub(in crate::simulation) struct Transfer {
     pub(in crate::simulation) next_attempt_at: Timestamp,
     pub(super) lease_until: Option<Timestamp>,
     pub(super) finished_at: Option<Timestamp>,
+    /// Until when its executor may still be at it.
+    pub(super) acts_until: Option<Timestamp>,
 }
 
 fn later(now: Timestamp, milliseconds: i64) -> Timestamp {
     Timestamp::from_millisecond(now.as_millisecond() + milliseconds).expect("a history is short")
+}
+
+impl Transfer {
+    fn lease_for_a_while(&mut self, now: Timestamp) {
+        let until = later(now, i64::try_from(LEASE).unwrap_or(i64::MAX));
+        self.lease_until = Some(until);
+        self.acts_until = Some(until + LAST_COMMAND);
+    }
 }
 
 impl Witness {
@@ -92,6 +102,7 @@ impl Witness {
             next_attempt_at: now,
             lease_until: None,
             finished_at: None,
+            acts_until: None,
         });
         self.woken.insert(executor);
         Some(id)
@@ -183,7 +194,7 @@ impl Witness {
                 transfer.state = State::Leased;
                 transfer.generation += 1;
                 transfer.attempts += 1;
-                transfer.lease_until = Some(later(now, i64::try_from(LEASE).unwrap_or(i64::MAX)));
+                transfer.lease_for_a_while(now);
                 leased.push(LeasedTransfer {
                     id,
                     generation: transfer.generation,
@@ -201,7 +212,7 @@ impl Witness {
         }
         self.close_finished();
         let report_now = self.systems.get(&system).is_some_and(Known::is_report_wanted);
-        (!leased.is_empty() || report_now).then_some(Answer::Lease { leased, report_now })
+        (!leased.is_empty() || report_now).then_some(Answer::Lease { leased, report_now, now })
     }
 
     /// As the server asks when it leases a step: by the same rules, from what this model knows.
@@ -217,7 +228,7 @@ impl Witness {
         let mine =
             |transfer: &&mut Transfer| transfer.state == State::Leased && transfer.generation == generation;
         let Some(transfer) = self.transfer_mut(id).filter(mine) else { return false };
-        transfer.lease_until = Some(later(now, i64::try_from(LEASE).unwrap_or(i64::MAX)));
+        transfer.lease_for_a_while(now);
         true
     }
 
@@ -263,6 +274,9 @@ impl Witness {
             }
         }
         transfer.finished_at = state.is_finished().then_some(now);
+        if matches!(state, State::Succeeded | State::Stale) {
+            transfer.acts_until = Some(now);
+        }
         let (group, sides) = (transfer.group, [transfer.step.source_system, transfer.step.target_system]);
         self.close_finished();
         self.dirty.insert(group);

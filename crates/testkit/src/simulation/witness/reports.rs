@@ -15,7 +15,7 @@ impl Witness {
         looked_at: u64,
         now: Timestamp,
     ) -> InventoryAnswer {
-        let resync = || InventoryAnswer { accepted: false, resync: true, need: Vec::new() };
+        let resync = || InventoryAnswer { accepted: false, resync: true, need: Vec::new(), now: Some(now) };
         let Some(known) = self.systems.get_mut(&system) else { return resync() };
         if report.base.is_some() && report.base != known.sequence {
             return resync();
@@ -63,6 +63,11 @@ impl Witness {
             }
         }
         known.sequence = Some(report.sequence);
+        known.shows = match (report.looked_at.filter(|at| *at <= now), report.base) {
+            (Some(at), _) if known.needed.is_empty() => Some(at),
+            (at, None) => known.shows.min(at),
+            (_, Some(_)) => known.shows,
+        };
         if known.needed.is_empty() {
             known.as_of = Some(now);
             known.inventory.as_of = now;
@@ -72,6 +77,6 @@ impl Witness {
         if changed || was_wanted {
             self.dirty.extend(self.groups_of(system).collect::<Vec<_>>());
         }
-        InventoryAnswer { accepted: true, resync: false, need }
+        InventoryAnswer { accepted: true, resync: false, need, now: Some(now) }
     }
 }
