@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use zfs_sync_store::TransferCaps;
+
 /// How the witness behaves. The defaults are right for most fleets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -13,6 +15,8 @@ pub struct Settings {
     pub lease: Duration,
     /// A report older than this many report intervals is too old to act on.
     pub stale_reports: u32,
+    /// How many transfers may run at once where they meet.
+    pub transfer_caps: TransferCaps,
     /// How long events are kept for listeners that come back.
     pub event_retention: Duration,
     /// How long a stop waits for requests and background work before it goes on without them.
@@ -29,6 +33,7 @@ impl Default for Settings {
             sync_check_interval: Duration::from_mins(5),
             lease: Duration::from_secs(15),
             stale_reports: 3,
+            transfer_caps: TransferCaps::default(),
             event_retention: Duration::from_hours(24),
             stop_grace: Duration::from_secs(10),
         }

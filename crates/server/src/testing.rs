@@ -249,6 +249,21 @@ impl Witness {
     }
 
     /// Seconds since 1970.
+    /// A mesh of three whose members have all gone on from `s1` by themselves: to `s7`, `s8` and `s9`.
+    pub(crate) async fn split_mesh(&self) {
+        let mut hosts = Vec::new();
+        for name in ["nas1", "nas2", "nas3"] {
+            hosts.push(self.enrol(name).await);
+        }
+        let names = ["nas1", "nas2", "nas3"];
+        self.group(json!({ "name": "ring", "mode": "mesh", "systems": names, "datasets": ["tank/media"] }))
+            .await;
+        for (host, own) in hosts.iter().zip([7, 8, 9]) {
+            self.report(host, &[("tank", &[]), ("tank/media", &[1, own])]).await;
+        }
+        self.plan().await;
+    }
+
     pub(crate) fn clock_seconds(&self) -> i64 {
         self.clock.now().as_second()
     }

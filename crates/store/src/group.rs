@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use zfs_sync_core::{
-    flow::{Compression, RateLimit},
+    flow::{Compression, RateLimit, Transport},
     group::SyncGroup,
     ids::{GroupId, SystemId},
     time::Timestamp,
@@ -25,6 +25,8 @@ pub struct GroupRow {
     pub limit: Option<RateLimit>,
     /// Compression between systems.
     pub compression: Compression,
+    /// By what its transfers reach the other side.
+    pub transport: Transport,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -46,6 +48,8 @@ pub struct GroupSettings {
     pub limit: Option<RateLimit>,
     /// Compression between systems.
     pub compression: Compression,
+    /// By what its transfers reach the other side.
+    pub transport: Transport,
 }
 
 impl Default for GroupSettings {
@@ -56,6 +60,7 @@ impl Default for GroupSettings {
             sync_interval_seconds: 3600,
             limit: None,
             compression: Compression::Off,
+            transport: Transport::Auto,
         }
     }
 }

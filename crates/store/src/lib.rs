@@ -29,6 +29,7 @@ mod store;
 mod sync_state;
 mod system;
 mod transfer;
+mod turns;
 mod url;
 mod verification;
 
@@ -54,6 +55,7 @@ pub use transfer::{
     FinishOutcome, NewTransfer, Outcome, ParkedReplica, Progress, RenewOutcome, TransferFilter, TransferRow,
     TransferState,
 };
+pub use turns::{Course, Crowded, TransferCaps, Turns};
 pub use verification::{
     Exchanged, NewVerification, ProofRow, ScheduleRow, Side, SideRow, SideWord, VerificationRow,
     VerificationState,

@@ -15,7 +15,7 @@ use zfs_sync_core::{
     time::Timestamp,
 };
 
-use crate::{Result, Store, store::dispatch};
+use crate::{Result, Store, TransferCaps, Turns, store::dispatch};
 
 /// Where a transfer stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -304,15 +304,22 @@ impl Store {
         dispatch!(self, transfers::parked_replicas(group))
     }
 
-    /// Leases at most `max` due transfers to their executor, oldest first. No transfer is ever leased twice at once.
+    /// Leases at most `max` due transfers to their executor, oldest first, as far as the caps let them begin beside what runs already. No
+    /// transfer is ever leased twice at once.
     pub async fn lease_transfers(
         &self,
         executor: SystemId,
         max: u32,
+        caps: &TransferCaps,
         now: Timestamp,
         lease_until: Timestamp,
     ) -> Result<Vec<TransferRow>> {
-        dispatch!(self, leases::lease_transfers(executor, max, now, lease_until))
+        dispatch!(self, leases::lease_transfers(executor, max, caps, now, lease_until))
+    }
+
+    /// What is leased now, by place.
+    pub async fn turns(&self) -> Result<Turns> {
+        dispatch!(self, turns::turns())
     }
 
     /// Notes that the executor is about to be told of its lease, which lasts until `lease_until`; false when that was taken back meanwhile. To be

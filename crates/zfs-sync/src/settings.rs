@@ -9,6 +9,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use zfs_sync_api::codes::ErrorCode;
+use zfs_sync_store::TransferCaps;
 
 use self::file::ServerFile;
 pub(crate) use self::suggest::nearest;
@@ -40,6 +41,8 @@ pub(crate) struct ServerSettings {
     /// `None` leaves it to the witness's own default, as below.
     pub(crate) heartbeat_timeout: Option<Duration>,
     pub(crate) sync_check_interval: Option<Duration>,
+    /// How many transfers may run at once where they meet.
+    pub(crate) transfer_caps: TransferCaps,
 }
 
 /// Where a value may come from: `lookup` is the environment, passed in for tests.
@@ -86,6 +89,29 @@ pub(crate) fn resolve(
     let heartbeat_timeout = seconds("ZFS_SYNC_HEARTBEAT_TIMEOUT_SECONDS", file.heartbeat_timeout_seconds)?;
     let sync_check_interval =
         seconds("ZFS_SYNC_SYNC_CHECK_INTERVAL_SECONDS", file.sync_check_interval_seconds)?;
+    let cap = |name, from_file: Option<u32>, default: u32| {
+        let cap = match variable(name) {
+            Some((name, value)) => parsed(name, &value, "a number of transfers")?,
+            None => from_file.unwrap_or(default),
+        };
+        if cap == 0 {
+            let detail = format!(
+                "{name}, or its key in the file, is 0; nothing would ever be transferred. It is a number of transfers, at least 1"
+            );
+            return Err(Failure::new(ErrorCode::ConfigInvalid, detail).unchanged());
+        }
+        Ok(cap)
+    };
+    let defaults = TransferCaps::default();
+    let transfer_caps = TransferCaps {
+        per_system: cap(
+            "ZFS_SYNC_MAX_TRANSFERS_PER_SYSTEM",
+            file.max_transfers_per_system,
+            defaults.per_system,
+        )?,
+        per_pool: cap("ZFS_SYNC_MAX_TRANSFERS_PER_POOL", file.max_transfers_per_pool, defaults.per_pool)?,
+        per_link: cap("ZFS_SYNC_MAX_TRANSFERS_PER_LINK", file.max_transfers_per_link, defaults.per_link)?,
+    };
     let database_url = arguments
         .database_url
         .clone()
@@ -102,6 +128,7 @@ pub(crate) fn resolve(
         log_format,
         heartbeat_timeout,
         sync_check_interval,
+        transfer_caps,
     })
 }
 
@@ -196,6 +223,24 @@ mod tests {
         assert_eq!(settings.data_dir, "/three");
         assert_eq!(settings.database_url, "sqlite:////three/zfs-sync.db");
         assert_eq!(settings.log_level, "debug");
+    }
+
+    #[test]
+    fn caps_have_defaults_and_none_is_nothing() {
+        let (_dir, path) = file("s.toml", "max_transfers_per_pool = 3\nmax_transfers_per_link = 5\n");
+        let lookup = |name: &str| (name == "ZFS_SYNC_MAX_TRANSFERS_PER_LINK").then(|| "2".to_owned());
+        let caps = resolve(&arguments(Some(&path)), lookup).unwrap().transfer_caps;
+        assert_eq!(caps, TransferCaps { per_system: 16, per_pool: 3, per_link: 2 });
+        for wrong in ["0", "-1", "many", "4294967296"] {
+            let lookup = |name: &str| (name == "ZFS_SYNC_MAX_TRANSFERS_PER_SYSTEM").then(|| wrong.to_owned());
+            let refused = resolve(&arguments(None), lookup).unwrap_err();
+            assert_eq!(refused.code(), ErrorCode::ConfigInvalid.code(), "{wrong}");
+        }
+        let (_dir, path) = file("s.toml", "max_transfers_per_system = 0\n");
+        assert_eq!(
+            resolve(&arguments(Some(&path)), |_| None).unwrap_err().code(),
+            ErrorCode::ConfigInvalid.code()
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use zfs_sync_api::v1::agent::TransferOutcome;
 use zfs_sync_core::{
     inventory::DatasetKind,
     name::DatasetName,
-    plan::{Send, Step},
+    plan::{Send, Step, Warning},
     stream::{CopiedProperty, PIN, StreamForm},
 };
 use zfs_sync_zfs::{
@@ -32,6 +32,8 @@ pub struct Chosen {
     pub properties: Vec<(CopiedProperty, String)>,
     /// A new replica is encrypted by what lies above it.
     pub(super) parent_encrypted: bool,
+    /// False where the pool that receives is known to keep nothing of a receive that is interrupted.
+    pub keeps_partial: bool,
 }
 
 /// True when both ends can be relied on to go on after an interruption.
@@ -68,9 +70,13 @@ pub(super) async fn birth(step: &Step, send: &Send, sides: &Sides<'_>) -> Result
         target_pool: &target_pool,
         pool: step.target.pool(),
     };
-    let (form, cautions) = at_birth(send.raw, ends, &source, parent_encrypted)?;
+    let (form, mut cautions) = at_birth(send.raw, ends, &source, parent_encrypted)?;
+    let keeps_partial = keeps_partial(&target_pool);
+    if !keeps_partial && is_resumable(sides) {
+        cautions.push(begins_anew(step));
+    }
     let properties = copied(step, sides, form, &source, set).await?;
-    Ok(Chosen { form, cautions, properties, parent_encrypted })
+    Ok(Chosen { form, cautions, properties, parent_encrypted, keeps_partial })
 }
 
 /// For a replica that goes on.
@@ -93,7 +99,29 @@ pub(super) async fn further(
     if form.is_raw() {
         refuse_changed_key(step.target.as_str(), is_clone, target)?;
     }
-    Ok(Chosen { form, cautions, properties: Vec::new(), parent_encrypted: false })
+    Ok(Chosen { form, cautions, properties: Vec::new(), parent_encrypted: false, keeps_partial: true })
+}
+
+/// What the state of an interrupted receive is kept in. Without it `zfs receive -s` is refused (dmu_recv.c; seen on 2.3.9).
+const KEEPS_PARTIAL: &str = "extensible_dataset";
+
+fn keeps_partial(pool: &PoolFeatures) -> bool {
+    pool.is_unknown() || pool.allows(KEEPS_PARTIAL)
+}
+
+/// Why a stream into this pool can not be continued.
+fn begins_anew(step: &Step) -> Caution {
+    let pool = step.target.pool();
+    let detail = format!(
+        "what is interrupted begins anew: pool {pool} lacks feature@{KEEPS_PARTIAL}; `zpool set feature@{KEEPS_PARTIAL}=enabled {pool}` adds it"
+    );
+    Caution::new(Warning::FeatureResume, detail)
+}
+
+/// The reason for a refusal that named no feature, when it is this one: for a replica that goes on nobody has looked at the pool before.
+pub(super) async fn why_not_resumable(step: &Step, sides: &Sides<'_>) -> Option<Caution> {
+    let features = pool_features(step, sides).await.ok()?;
+    (!keeps_partial(&features)).then(|| begins_anew(step))
 }
 
 /// What a replica says about itself; `None` when it does not exist.

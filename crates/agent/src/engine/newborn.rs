@@ -143,7 +143,13 @@ mod tests {
     }
 
     fn chosen() -> Chosen {
-        Chosen { form: StreamForm::WHOLE, cautions: vec![], properties: vec![], parent_encrypted: false }
+        Chosen {
+            form: StreamForm::WHOLE,
+            cautions: vec![],
+            properties: vec![],
+            parent_encrypted: false,
+            keeps_partial: true,
+        }
     }
 
     fn texts(found: &[Property]) -> Vec<String> {

@@ -14,13 +14,13 @@ use zfs_sync_zfs::{
     error::Kind,
     features::Ability,
     parse,
-    pipeline::{Packed, PipelineError, StageName, Transfer, transfer},
+    pipeline::{Finished, Packed, PipelineError, StageName, Transfer, transfer},
 };
 
 use super::{
     Execution, Run, Settled, Side, Stage,
     as_clone::Origins,
-    facts::{Chosen, birth, further, is_resumable, target_facts},
+    facts::{Chosen, birth, further, is_resumable, target_facts, why_not_resumable},
     failure::{Failure, in_words},
     form::Caution,
     newborn::inspect,
@@ -158,6 +158,7 @@ async fn prepare(run: &Run<'_>, send: &Send) -> Result<Prepared, Failure> {
             let properties = chosen.properties.clone();
             let first =
                 with_stream.then_some(FirstReceive { kind: run.step.kind, form: chosen.form, properties });
+            let resumable = resumable && chosen.keeps_partial;
             let receive = ReceiveCommand { dataset: run.step.target.clone(), first, origin, resumable };
             at_most = bytes_at_most(source, base.as_ref(), &to);
             Stream { command, receive, chosen, newborn, goal: to, resumed_from: None, small: false }
@@ -333,15 +334,13 @@ async fn move_data(run: &Run<'_>, send: &Send, stream: &Stream) -> (TransferOutc
         Err(None)
     } else {
         run.watcher.stage(Stage::Sending);
-        let work = Transfer {
-            source: run.sides.source,
-            send: &stream.command,
-            target: run.sides.target,
-            receive: &stream.receive,
-            flow: &run.watcher.flow(),
-            small: stream.small,
+        let moved = match connect(run, stream, &stream.receive).await {
+            Err(error) if stream.receive.resumable && error.error.kind == Kind::StreamFeature => {
+                without_partial(run, stream, error).await
+            }
+            moved => moved,
         };
-        let moved = transfer(work, run.watcher.counter(), run.cancel).await.map_err(Some);
+        let moved = moved.map_err(Some);
         if let Some(Packed::Not(why)) = run.watcher.counter().packed() {
             run.watcher.warn(&format!("the stream was not compressed: {why}"));
         }
@@ -382,6 +381,38 @@ async fn move_data(run: &Run<'_>, send: &Send, stream: &Stream) -> (TransferOutc
     run.watcher.stage(Stage::Finishing);
     // A stream of several snapshots may have brought some of them, so this comes whatever the outcome.
     (outcome, tidy_up(run, &view).await)
+}
+
+/// Connects `zfs send` with `zfs receive`, and waits for the end of both.
+async fn connect(
+    run: &Run<'_>,
+    stream: &Stream,
+    receive: &ReceiveCommand,
+) -> Result<Finished, PipelineError> {
+    let work = Transfer {
+        source: run.sides.source,
+        send: &stream.command,
+        target: run.sides.target,
+        receive,
+        flow: &run.watcher.flow(),
+        small: stream.small,
+    };
+    transfer(work, run.watcher.counter(), run.cancel).await
+}
+
+/// Once more, without keeping what is interrupted, where it was only that which the pool can not do.
+async fn without_partial(
+    run: &Run<'_>,
+    stream: &Stream,
+    error: PipelineError,
+) -> Result<Finished, PipelineError> {
+    match why_not_resumable(run.step, run.sides).await {
+        Some(Caution { code, detail }) => {
+            run.watcher.caution(code, &detail);
+            connect(run, stream, &ReceiveCommand { resumable: false, ..stream.receive.clone() }).await
+        }
+        None => Err(error),
+    }
 }
 
 /// The target got a snapshot of its own while the stream was under way. ZFS refuses the stream's end then, in words that mean other

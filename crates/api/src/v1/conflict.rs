@@ -40,6 +40,17 @@ impl ConflictState {
     }
 }
 
+/// Where a member stands that has gone its own way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Head {
+    /// Its host name.
+    pub system: String,
+    /// The dataset there.
+    pub dataset: String,
+    /// The name of its newest snapshot; null: it has none.
+    pub snapshot: Option<String>,
+}
+
 /// One conflict of one replica.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Conflict {
@@ -88,6 +99,9 @@ pub struct Conflict {
     pub bytes_at_stake: Option<u64>,
     /// True when the source has only a bookmark of the last common snapshot. What `report` calls it is its name on the target.
     pub common_is_bookmark: bool,
+    /// All heads: first the member that is followed, then the one that does not follow; in a mesh also every other that has gone on by itself.
+    #[serde(default)]
+    pub heads: Vec<Head>,
     /// What loses nothing.
     #[schema(value_type = Option<String>)]
     pub suggested: Option<Strategy>,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 use zfs_sync_core::{
-    flow::{Compression, RateLimit},
+    flow::{Compression, RateLimit, Transport},
     group::{GroupMode, Mapping, MirrorDeletes, OnDivergence, Profile},
     ids::{GroupId, SystemId},
     pattern::DatasetPattern,
@@ -81,6 +81,10 @@ pub struct CreateGroup {
     #[serde(default)]
     #[schema(value_type = String)]
     pub compression: Compression,
+    /// By what its transfers reach the other side: `auto` (when absent; TLS where it is possible, else ssh), `tls` or `ssh` alone.
+    #[serde(default)]
+    #[schema(value_type = String)]
+    pub transport: Transport,
     /// True when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
@@ -156,6 +160,10 @@ pub struct UpdateGroup {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub compression: Option<Compression>,
+    /// By what its transfers reach the other side; those that are under way end as they began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub transport: Option<Transport>,
     /// Unique.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -265,6 +273,10 @@ pub struct Group {
     #[serde(default)]
     #[schema(value_type = String)]
     pub compression: Compression,
+    /// By what its transfers reach the other side: `auto`, `tls` or `ssh`.
+    #[serde(default)]
+    #[schema(value_type = String)]
+    pub transport: Transport,
     /// Seconds between checks.
     pub sync_interval_seconds: u64,
     /// v1: true where there is a source of truth.

@@ -127,7 +127,7 @@ fn in_sync<'a>(
             let outcome = Outcome::nothing(state, Reason::DeleteBrake, words.replaced(would, target));
             outcome.warn(true, Warning::DeletesHeldBack)
         }
-        Mirror::Destroys { destroys, target_guid, held_back: texts } => {
+        Mirror::Destroys { destroys, target_guid, held_back: texts, .. } => {
             let next = words.mirrors(target, &destroys);
             let action = Action::DestroySnapshots { target_guid, keeps: common.guid, destroys };
             held_back(Outcome::act(state, sender, action, next), texts)

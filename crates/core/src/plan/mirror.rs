@@ -17,8 +17,15 @@ pub(super) enum Mirror {
     HeldBack(Vec<String>),
     /// A person has to let them through.
     Braked { would: usize, of: usize, why: Brake },
-    /// These; and what a guard protects all the same, a sentence for each guard.
-    Destroys { destroys: Vec<Casualty>, target_guid: Guid, held_back: Vec<String> },
+    /// These; and what a guard protects all the same, a sentence for each guard. Others may still be braked.
+    Destroys { destroys: Vec<Casualty>, target_guid: Guid, held_back: Vec<String>, braked: bool },
+}
+
+impl Mirror {
+    /// True when a person has to let some of them through.
+    pub(super) const fn is_braked(&self) -> bool {
+        matches!(self, Self::Braked { .. } | Self::Destroys { braked: true, .. })
+    }
 }
 
 /// What stops deletions until a person lets them through.
@@ -81,7 +88,7 @@ pub(super) fn look(survey: &Survey<'_>, pair: &Pair<'_>, common: Guid) -> Mirror
         text(cloned, "with clones"),
         text(last, "that no other system would keep"),
     ];
-    let held_back: Vec<String> = held_back.into_iter().flatten().collect();
+    let mut held_back: Vec<String> = held_back.into_iter().flatten().collect();
     if destroys.is_empty() {
         return if held_back.is_empty() { Mirror::Nothing } else { Mirror::HeldBack(held_back) };
     }
@@ -89,20 +96,57 @@ pub(super) fn look(survey: &Survey<'_>, pair: &Pair<'_>, common: Guid) -> Mirror
         destroys.iter().all(|casualty| decided.decision.gives_up(pair.target.id, casualty.guid))
     });
     let (would, of) = (destroys.len(), target.snapshots.len());
-    let brake = if is_replaced(survey, pair, source) {
-        Some(Brake::Replaced)
-    } else {
-        (would * 100 > of * usize::from(mirror.max_percent)).then_some(Brake::Share)
-    };
-    if let Some(why) = brake.filter(|_| !approved) {
-        return Mirror::Braked { would, of, why };
+    let mut braked = false;
+    if !approved {
+        let earlier = of_earlier_source(survey, pair, source, target);
+        destroys.retain(|casualty| !earlier.contains(&casualty.guid));
+        let old = would - destroys.len();
+        if destroys.is_empty() {
+            return Mirror::Braked { would, of, why: Brake::Replaced };
+        }
+        if destroys.len() * 100 > of * usize::from(mirror.max_percent) {
+            return Mirror::Braked { would, of, why: Brake::Share };
+        }
+        braked = old > 0;
+        if braked {
+            let old = snapshots(u32::try_from(old).unwrap_or(u32::MAX));
+            let target = &pair.target.name;
+            held_back.push(format!(
+                "kept on {target} until a person decides: {old} that only an earlier source had"
+            ));
+        }
     }
     destroys.reverse();
-    Mirror::Destroys { destroys, target_guid: target.properties.guid, held_back }
+    Mirror::Destroys { destroys, target_guid: target.properties.guid, held_back, braked }
 }
 
-/// True when what the source lacks was never known to have been in it.
-pub(super) fn is_replaced(survey: &Survey<'_>, pair: &Pair<'_>, source: &Dataset) -> bool {
-    let guid = source.properties.guid;
-    survey.remembered(pair).is_some_and(|before| before.replaced || before.source_guid != guid)
+/// What the source lacks and was never known to have been in it, because it is another dataset than the one that the replica was made from.
+/// What the replica got after those has come from the present source.
+pub(super) fn of_earlier_source(
+    survey: &Survey<'_>,
+    pair: &Pair<'_>,
+    source: &Dataset,
+    target: &Dataset,
+) -> HashSet<Guid> {
+    let Some(before) = survey.remembered(pair) else { return HashSet::new() };
+    let same = before.source_guid == source.properties.guid;
+    if same && !before.replaced {
+        return HashSet::new();
+    }
+    // Where nobody knows how far they go, all may be of them.
+    let until = before.replaced_until.filter(|_| same).and_then(|guid| target.snapshot(guid));
+    let of_it = left_over(source, target)
+        .filter(|snapshot| until.is_none_or(|until| snapshot.createtxg <= until.createtxg));
+    of_it.map(|snapshot| snapshot.guid).collect()
+}
+
+/// The newest snapshot of the replica that only an earlier source had.
+pub(super) fn newest_of_earlier_source(
+    survey: &Survey<'_>,
+    pair: &Pair<'_>,
+    source: &Dataset,
+    target: &Dataset,
+) -> Option<Guid> {
+    let earlier = of_earlier_source(survey, pair, source, target);
+    target.snapshots.iter().map(|snapshot| snapshot.guid).rfind(|guid| earlier.contains(guid))
 }

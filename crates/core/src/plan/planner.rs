@@ -14,6 +14,7 @@ use super::{
     pair::Pair,
     reason::{Reason, Warning},
     report::{Remembered, ReplicaKey, ReplicaReport, Report},
+    resolve::is_braked,
     step::{Action, Destroy, Plan, Point, Receiver, Send, Step},
     survey::Survey,
 };
@@ -149,16 +150,20 @@ const LABELS_REPORTED: usize = 20;
 
 /// Plans one group: at most one step a replica, and a report on every replica.
 pub fn plan(input: &Input<'_>) -> (Plan, Report) {
-    let group = input.group;
     let survey = Survey::new(input);
+    let (steps, report) = survey_to_steps(&survey);
+    let in_scope = |pair: &Pair<'_>| input.scope.is_none_or(|scope| scope.contains(&pair.dataset));
+    let fingerprint = fingerprint(&survey, &steps, in_scope);
+    (Plan { group: input.group.id, destroys: all_destroyed(&steps), steps, fingerprint }, report)
+}
+
+/// The steps, in an order that respects parents, and a report on every replica in the scope.
+pub(super) fn survey_to_steps(survey: &Survey<'_>) -> (Vec<Step>, Report) {
+    let input = survey.input;
     let in_scope = |dataset: &DatasetName| input.scope.is_none_or(|scope| scope.contains(dataset));
 
-    let mut replicas: Vec<ReplicaReport> = survey
-        .pairs
-        .iter()
-        .filter(|pair| in_scope(&pair.dataset))
-        .map(|pair| report(&survey, pair))
-        .collect();
+    let mut replicas: Vec<ReplicaReport> =
+        survey.pairs.iter().filter(|pair| in_scope(&pair.dataset)).map(|pair| report(survey, pair)).collect();
     let mut steps: Vec<Step> = replicas
         .iter()
         // Steps that rest on names are for people and old clients to see, not for agents to carry out.
@@ -167,7 +172,7 @@ pub fn plan(input: &Input<'_>) -> (Plan, Report) {
         .collect();
     // A parent's name is the beginning of its children's, so this order has parents first.
     steps.sort_by(|a, b| (a.target_system, &a.target).cmp(&(b.target_system, &b.target)));
-    replicas.extend(orphans(&survey));
+    replicas.extend(orphans(survey));
     replicas
         .sort_by(|a, b| (&a.home, &a.dataset, a.target_system).cmp(&(&b.home, &b.dataset, b.target_system)));
 
@@ -176,15 +181,17 @@ pub fn plan(input: &Input<'_>) -> (Plan, Report) {
     let nothing = selected == Some(0) && input.scope.is_none();
     let warnings = if nothing { vec![Warning::SelectorEmpty] } else { Vec::new() };
     let selected = u32::try_from(selected.unwrap_or(0)).unwrap_or(u32::MAX);
-    let destroys: Vec<Destroy> = steps.iter().flat_map(destroys).collect();
-    let fingerprint = fingerprint(&survey, &steps);
-    (Plan { group: group.id, steps, destroys, fingerprint }, Report { replicas, warnings, selected })
+    (steps, Report { replicas, warnings, selected })
 }
 
-fn destroys(step: &Step) -> impl Iterator<Item = Destroy> {
-    let (system, dataset) = (step.target_system, &step.target);
-    let casualties = step.action.destroys().iter();
-    casualties.map(move |casualty| Destroy { system, dataset: dataset.clone(), casualty: casualty.clone() })
+/// Every snapshot that these steps destroy.
+pub(super) fn all_destroyed(steps: &[Step]) -> Vec<Destroy> {
+    let of_step = |step: &Step| {
+        let (system, dataset) = (step.target_system, step.target.clone());
+        let casualties = step.action.destroys().to_vec().into_iter();
+        casualties.map(move |casualty| Destroy { system, dataset: dataset.clone(), casualty })
+    };
+    steps.iter().flat_map(of_step).collect()
 }
 
 fn report(survey: &Survey<'_>, pair: &Pair<'_>) -> ReplicaReport {
@@ -206,7 +213,13 @@ fn report(survey: &Survey<'_>, pair: &Pair<'_>) -> ReplicaReport {
         }
     });
     let resumes = matches!(&step, Some(Step { action: Action::Send(Send { resume: true, .. }), .. }));
-    let conflict: Option<Conflict> = reason.and_then(|reason| conflict_of(survey, pair, reason));
+    let destroys = matches!(&step, Some(Step { action: Action::DestroySnapshots { .. }, .. }));
+    // What goes does not end the conflict about what is braked beside it.
+    let conflict: Option<Conflict> = if destroys && is_braked(survey, pair) {
+        conflict_of(survey, pair, Reason::DeleteBrake)
+    } else {
+        reason.and_then(|reason| conflict_of(survey, pair, reason))
+    };
     ReplicaReport {
         home: pair.home,
         dataset: pair.dataset.clone(),
@@ -237,19 +250,23 @@ fn report(survey: &Survey<'_>, pair: &Pair<'_>) -> ReplicaReport {
 fn remembered(survey: &Survey<'_>, pair: &Pair<'_>) -> Option<Remembered> {
     let before = survey.remembered(pair);
     let known = pair.source_dataset.zip(pair.comparison.as_ref()).and_then(|(source, comparison)| {
-        let left_over = |target| mirror::left_over(source, target).next().is_some();
-        let replaced =
-            mirror::is_replaced(survey, pair, source) && pair.target_dataset.is_some_and(left_over);
+        let replaced_until = pair
+            .target_dataset
+            .and_then(|target| mirror::newest_of_earlier_source(survey, pair, source, target));
+        let replaced = replaced_until.is_some();
         let newest = pair.target_dataset.and_then(|target| target.newest()).map(|newest| newest.guid);
         let common = comparison.newest_common.as_ref().map(|point| point.guid);
         let source_guid = source.properties.guid;
         match (newest, before) {
             _ if !pair.source.fresh || !pair.target.fresh => None,
             // A replica that does not exist yet follows whoever seeds it.
-            (None, _) => Some(Remembered { source_guid, common: None, replaced: false }),
-            (Some(_), _) if newest == common => Some(Remembered { source_guid, common, replaced }),
-            (Some(_), None) => Some(Remembered { source_guid, common, replaced }),
-            (Some(_), Some(_)) => None,
+            (None, _) => {
+                Some(Remembered { source_guid, common: None, replaced: false, replaced_until: None })
+            }
+            (Some(_), before) if newest == common || before.is_none() => {
+                Some(Remembered { source_guid, common, replaced, replaced_until })
+            }
+            (Some(_), _) => None,
         }
     });
     known.or_else(|| before.cloned())

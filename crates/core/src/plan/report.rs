@@ -131,9 +131,12 @@ pub struct Remembered {
     /// The target's newest snapshot when it was last known to the source.
     pub common: Option<Guid>,
     /// The source is another dataset than the one that the replica was made from, and the replica still has snapshots that only that one
-    /// had: no deletion is carried over without a person's word.
+    /// had: their deletion is not carried over without a person's word.
     #[serde(default)]
     pub replaced: bool,
+    /// The newest of these on the replica: what is newer there has come from the present source. `None`, with `replaced`: nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_until: Option<Guid>,
 }
 
 /// One replica: facts, rules, decision, what happens next.

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     choose::choose,
-    mirror::{self, Mirror},
+    fingerprint::fingerprint,
+    mirror,
     pair::Pair,
-    planner::{Decision, Input, MakeRoom, plan},
+    planner::{Decision, Input, MakeRoom, all_destroyed, survey_to_steps},
     report::{ReplicaKey, ReplicaReport, ReplicaState, Report},
     room::{casualties, goes_back_to},
     step::{Action, Destroy, Plan},
@@ -61,20 +62,22 @@ pub fn propose(input: &Input<'_>, key: &ReplicaKey, strategy: Strategy) -> Resul
     let kept = input.decisions.iter().filter(of_it).filter(|earlier| !contradict(earlier, &decision));
     let decisions: Vec<Decision> = others.iter().chain(kept).cloned().chain([decision.clone()]).collect();
     let decided = Input { decisions: &decisions, ..undecided };
-    let (mut plan, report) = plan(&decided);
-    let concerned = |replica: &&ReplicaReport| {
-        replica.home == key.home
-            && replica.dataset == key.dataset
-            && decision.targets.contains(&replica.target_system)
+    let survey = Survey::new(&decided);
+    let (mut steps, report) = survey_to_steps(&survey);
+    let is_about = |home, dataset: &DatasetName, target| {
+        home == key.home && *dataset == key.dataset && decision.targets.contains(&target)
     };
+    let concerned =
+        |replica: &&ReplicaReport| is_about(replica.home, &replica.dataset, replica.target_system);
     let places: BTreeSet<(SystemId, DatasetName)> = report
         .replicas
         .iter()
         .filter(concerned)
         .map(|replica| (replica.target_system, replica.target.clone()))
         .collect();
-    plan.steps.retain(|step| places.contains(&(step.target_system, step.target.clone())));
-    plan.destroys.retain(|lost| places.contains(&(lost.system, lost.dataset.clone())));
+    steps.retain(|step| places.contains(&(step.target_system, step.target.clone())));
+    let fingerprint = fingerprint(&survey, &steps, |pair| is_about(pair.home, &pair.dataset, pair.target.id));
+    let plan = Plan { group: group.id, destroys: all_destroyed(&steps), steps, fingerprint };
     let asked =
         report.replicas.iter().filter(concerned).find(|replica| replica.target_system == key.target_system);
     let stopped = asked.is_some_and(|asked| asked.state == ReplicaState::Diverged && asked.step.is_none());
@@ -140,11 +143,10 @@ fn decide(survey: &Survey<'_>, key: &ReplicaKey, strategy: Strategy) -> Result<D
     decision(survey, &pairs, strategy)
 }
 
-fn is_braked(survey: &Survey<'_>, pair: &Pair<'_>) -> bool {
+pub(super) fn is_braked(survey: &Survey<'_>, pair: &Pair<'_>) -> bool {
     let common = pair.comparison.as_ref().and_then(|comparison| comparison.newest_common.as_ref());
     pair.conflict().is_none()
-        && common
-            .is_some_and(|common| matches!(mirror::look(survey, pair, common.guid), Mirror::Braked { .. }))
+        && common.is_some_and(|common| mirror::look(survey, pair, common.guid).is_braked())
 }
 
 /// What a strategy decides for replicas of one logical dataset; those of one source, unless it chooses whom to follow.

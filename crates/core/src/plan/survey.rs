@@ -236,6 +236,12 @@ impl<'a> Survey<'a> {
         copies
     }
 
+    /// The systems that keep another copy of a snapshot of the target's.
+    pub(super) fn kept_beside(&self, pair: &Pair<'a>, guid: Guid) -> BTreeSet<SystemId> {
+        let own = pair.target_dataset.map(|dataset| dataset.properties.guid);
+        own.map(|own| self.copies(pair, guid).kept_beside(own)).unwrap_or_default()
+    }
+
     /// True when another copy of the snapshot outlives the target's ([`Copies::is_kept_before`]).
     pub(super) fn is_kept_elsewhere(&self, pair: &Pair<'a>, guid: Guid) -> bool {
         pair.target_dataset.is_some_and(|dataset| {

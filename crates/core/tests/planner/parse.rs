@@ -349,18 +349,19 @@ impl Fleet {
     }
 
     fn add_memory(&mut self, words: &[&str]) {
-        let (mut home, mut source_guid, mut common, mut replaced) = (None, Guid::new(0), None, false);
+        let (mut home, mut source_guid, mut common) = (None, Guid::new(0), None);
+        let (mut replaced, mut replaced_until) = (false, None);
         for (word, value) in options(&words[1..]) {
             match (word.as_str(), value.as_deref()) {
                 ("home", Some(name)) => home = Some(self.named(name)),
                 ("source", Some(number)) => source_guid = guid(number),
                 ("common", Some(number)) => common = Some(guid(number)),
-                ("replaced", None) => replaced = true,
+                ("replaced", until) => (replaced, replaced_until) = (true, until.map(guid)),
                 (other, _) => panic!("`{other}` is nothing to remember"),
             }
         }
         let key = self.key(words[0], home);
-        self.memory.insert(key, Remembered { source_guid, common, replaced });
+        self.memory.insert(key, Remembered { source_guid, common, replaced, replaced_until });
     }
 
     /// `LOGICAL@SYSTEM`; of a system's own datasets in a `many_to_one` group, `LOGICAL@SYSTEM<HOME`.

@@ -143,6 +143,7 @@ fn any_memory() -> impl Strategy<Value = (ReplicaKey, Remembered)> {
                     source_guid: guid_on(system_id(home), &source.parse().unwrap()),
                     common,
                     replaced: false,
+                    replaced_until: None,
                 },
             )
         },

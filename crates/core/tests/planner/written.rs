@@ -39,7 +39,11 @@ impl fmt::Debug for Fleet {
             if let Some(common) = remembered.common {
                 write!(out, " common={common}")?;
             }
-            writeln!(out, "{}", if remembered.replaced { " replaced" } else { "" })?;
+            match (remembered.replaced, remembered.replaced_until) {
+                (true, Some(until)) => writeln!(out, " replaced={until}")?,
+                (true, None) => writeln!(out, " replaced")?,
+                (false, _) => writeln!(out)?,
+            }
         }
         for decision in &self.decisions {
             self.write_decision(out, decision)?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use zfs_sync_api::codes::ErrorCode;
 use zfs_sync_core::{
+    flow::Transport,
     group::SyncGroup,
     ids::{GroupId, SystemId},
     name::DatasetName,
@@ -13,8 +14,9 @@ use zfs_sync_core::{
 use zfs_sync_store::ReplicaFilter;
 
 use super::{
-    Fleet, NO_ADDRESS, Scope, Settling, executor,
+    Fleet, Scope, Settling, executor,
     facts::Facts,
+    no_address,
     queue::{Queue, Target, Waiting},
 };
 use crate::{error::ApiError, state::AppState};
@@ -103,7 +105,8 @@ pub(crate) async fn plan_group(
     let claims = claims_of_others(state, group, &plan).await?;
     let named: Vec<SystemId> = claims.values().map(|claim| claim.source.0).collect();
     fleet.know(state, &named).await?;
-    Ok(sort_out(plan, report, &InTheWay { waiting, claims }, fleet, settling))
+    let transport = state.store.group(group.id).await?.map(|row| row.transport).unwrap_or_default();
+    Ok(sort_out(plan, report, &InTheWay { waiting, claims, transport }, fleet, settling))
 }
 
 /// Targets that one query asks about.
@@ -149,6 +152,8 @@ async fn claims_of_others(
 struct InTheWay {
     waiting: BTreeMap<Target, Waiting>,
     claims: BTreeMap<Target, Claim>,
+    /// What the group lets its transfers use.
+    transport: Transport,
 }
 
 fn sort_out(
@@ -158,7 +163,7 @@ fn sort_out(
     fleet: &Fleet,
     settling: Vec<Settling>,
 ) -> Planned {
-    let InTheWay { waiting, claims } = in_the_way;
+    let InTheWay { waiting, claims, .. } = in_the_way;
     let mut by_target: BTreeMap<Target, &mut ReplicaReport> = report
         .replicas
         .iter_mut()
@@ -187,8 +192,9 @@ fn sort_out(
             continue;
         }
         let before = waiting.get(&key);
-        match (executor(step, &fleet.systems, fleet.now), before.filter(|waiting| waiting.holds(step))) {
-            (None, _) => hold(Reason::Parked, NO_ADDRESS),
+        let executor = executor(step, &fleet.systems, in_the_way.transport, fleet.now);
+        match (executor, before.filter(|waiting| waiting.holds(step))) {
+            (None, _) => hold(Reason::Parked, no_address(in_the_way.transport)),
             (Some(executor), Some(waiting)) => {
                 hold(waiting.reason, &waiting.why);
                 replica.next_at = waiting.next_at;

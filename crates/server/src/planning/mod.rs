@@ -21,7 +21,7 @@ pub(crate) use self::{
     changes::Changes,
     decisions::{decisions, settle_decisions},
     execute::{enqueue, execute},
-    executor::{NO_ADDRESS, address, executor, has_certificate, listener},
+    executor::{address, executor, has_certificate, listener, no_address},
     facts::Scope,
     fleet::Fleet,
     group::{PlanError, Planned, plan_group},

@@ -210,7 +210,7 @@ async fn lease(state: &AppState, id: SystemId, max: u32) -> Answer<Vec<LeasedTra
     let now = state.now();
     let until = lease_until(state, now)?;
     let mut leased = Vec::new();
-    for row in state.store.lease_transfers(id, max, now, until).await? {
+    for row in state.store.lease_transfers(id, max, &state.settings.transfer_caps, now, until).await? {
         match prepared(state, &row).await? {
             Ok(transfer) => {
                 // Written down before anybody can act on it. A lease that was taken back meanwhile is nobody's.
@@ -235,6 +235,7 @@ async fn lease(state: &AppState, id: SystemId, max: u32) -> Answer<Vec<LeasedTra
 async fn prepared(state: &AppState, row: &TransferRow) -> Answer<Result<LeasedTransfer, String>> {
     let group = state.store.group(row.group).await?;
     let compression = group.as_ref().map(|row| row.compression).unwrap_or_default();
+    let transport = group.as_ref().map(|row| row.transport).unwrap_or_default();
     let group = group.map(|row| row.group);
     let decisions = planning::decisions(state, row.group).await?;
     match still_wanted(group.as_ref(), &decisions, &row.step) {
@@ -255,7 +256,7 @@ async fn prepared(state: &AppState, row: &TransferRow) -> Answer<Result<LeasedTr
         let other = state.store.system(other).await?;
         let executor = state.store.system(row.executor).await?;
         let Some((system, mut address)) =
-            other.and_then(|other| address(&other, now).map(|address| (other, address)))
+            other.and_then(|other| address(&other, transport, now).map(|address| (other, address)))
         else {
             return Ok(Err("the other side has no address any more".to_owned()));
         };

@@ -61,7 +61,8 @@ pub(super) async fn grant_ticket(
         return Ok(Json(nothing));
     }
     let Some(other) = state.store.system(other).await? else { return Ok(Json(nothing)) };
-    let tls = address(&other, state.now()).and_then(|peer| peer.tls);
+    let transport = state.store.group(row.group).await?.map(|row| row.transport).unwrap_or_default();
+    let tls = address(&other, transport, state.now()).and_then(|peer| peer.tls);
     let ticket = match &tls {
         Some(_) => ticket(&state, &row, &other, Purpose::Settle).await?,
         None => None,

@@ -97,6 +97,7 @@ pub(super) async fn create_group(
         sync_interval_seconds: body.sync_interval_seconds.map_or(3600, |seconds| reader.interval(seconds)),
         limit: body.limit,
         compression: body.compression,
+        transport: body.transport,
     };
     reader.finish(&group).await?;
     let row = match state.store.insert_group(&group, &settings, state.now()).await {
@@ -195,6 +196,7 @@ pub(super) async fn update_group(
     }
     settings.limit = body.limit.unwrap_or(settings.limit);
     settings.compression = body.compression.unwrap_or(settings.compression);
+    settings.transport = body.transport.unwrap_or(settings.transport);
     reader.finish(&group).await?;
     replace(&state, &actor, "group.update", &before, &group, &settings).await
 }
@@ -211,8 +213,9 @@ async fn replace(
         Ok(row) => row,
         Err(error) => return Err(refused(group, error)),
     };
-    let detail =
-        json!({ "before": before, "after": group, "limit": row.limit, "compression": row.compression });
+    let detail = json!({
+        "before": before, "after": group, "limit": row.limit, "compression": row.compression, "transport": row.transport,
+    });
     state.audit(actor, action, format!("group:{}", group.name), detail).await;
     stored(state, row).await
 }
@@ -270,6 +273,7 @@ fn settings_of(row: &GroupRow) -> GroupSettings {
         sync_interval_seconds: row.sync_interval_seconds,
         limit: row.limit.clone(),
         compression: row.compression,
+        transport: row.transport,
     }
 }
 

@@ -41,7 +41,7 @@ pub(crate) async fn find_plan(State(state): State<AppState>, Id(id): Id<PlanId>)
     show_plan(&state, row(&state, id).await?).await.map(Json)
 }
 
-/// Applies a plan, once, and only while nothing that it was made from has moved
+/// Applies a plan, once, and only while it would do the same to the same effect
 #[utoipa::path(
     post, path = "/plans/{plan_id}/apply", tag = "conflicts", params(("plan_id" = uuid::Uuid, Path)),
     responses((status = 200, body = ApplyAnswer)),

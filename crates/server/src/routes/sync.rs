@@ -9,7 +9,7 @@ use zfs_sync_api::{
     v1::sync::{Change, CheckAnswer, ExecuteAnswer, PlanAnswer, PlanRequest, Standing},
 };
 use zfs_sync_core::{
-    group::Strategy,
+    group::{Strategy, SyncGroup},
     ids::{GroupId, TransferId},
     plan::{ReplicaKey, ReplicaReport, ReplicaState},
 };
@@ -24,6 +24,9 @@ use crate::{
     state::AppState,
     views::{self, Directory},
 };
+
+/// Plans that are made, one after the other, to set one replica aside: reports of a busy system come about once a second.
+const ATTEMPTS: u32 = 3;
 
 /// The group in the path, by id or name.
 async fn named(state: &AppState, text: &str) -> Answer<GroupRow> {
@@ -213,6 +216,25 @@ pub(super) async fn plan_group(
     }))
 }
 
+/// Decides that both are kept, by a plan that nobody has looked at: what was reported between its making and its application is no reason to
+/// ask anybody again. Whoever calls holds the planning lock.
+async fn set_aside(
+    state: &AppState,
+    fleet: &mut Fleet,
+    actor: &Actor,
+    group: &SyncGroup,
+    key: &ReplicaKey,
+) -> Answer<Vec<TransferId>> {
+    let mut attempt = 1;
+    loop {
+        let plan = conflicts::store_proposal(state, fleet, actor, group, key, Strategy::KeepBoth).await?;
+        match plans::apply(state, fleet, actor, group, plan).await {
+            Err(error) if error.code() == ErrorCode::PlanStale && attempt < ATTEMPTS => attempt += 1,
+            applied => return applied.map(|applied| applied.queued),
+        }
+    }
+}
+
 /// Starts what is to be done now, also what was parked: a person has decided
 #[utoipa::path(
     post, path = "/sync/{group}/execute", tag = "sync",
@@ -240,10 +262,7 @@ pub(super) async fn execute_group(
     let keys = keep_both(&state, &row, &request.keep_both, &planned).await?;
     let mut queued: Vec<TransferId> = Vec::new();
     for key in &keys {
-        let group = &row.group;
-        let plan =
-            conflicts::store_proposal(&state, &mut fleet, &actor, group, key, Strategy::KeepBoth).await?;
-        queued.extend(plans::apply(&state, &mut fleet, &actor, group, plan).await?.queued);
+        queued.extend(set_aside(&state, &mut fleet, &actor, &row.group, key).await?);
     }
     let planned = if keys.is_empty() {
         planned

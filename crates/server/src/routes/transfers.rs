@@ -29,7 +29,7 @@ use crate::{
     extract::{Body, Id, Params},
     planning::{AfterFailure, after_failure, ticket},
     state::AppState,
-    views::{self, Directory, show_transfer},
+    views,
 };
 
 /// What a page of people's lists holds.
@@ -120,7 +120,7 @@ pub(super) async fn system_in_query(state: &AppState, text: &str) -> Answer<Syst
 }
 
 async fn shown(state: &AppState, row: TransferRow) -> Answer<Json<Transfer>> {
-    Ok(Json(show_transfer(row, &Directory::load(state).await?)))
+    views::show_one_transfer(state, row).await.map(Json)
 }
 
 /// One transfer

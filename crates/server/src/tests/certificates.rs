@@ -176,6 +176,48 @@ async fn a_system_without_ssh_that_listens_can_be_planned_for() {
     assert_eq!(witness.replicas().await[0].2, "R_PARKED");
 }
 
+/// Sets by what the only group's transfers may go.
+async fn allow(witness: &Witness, transport: &str) -> crate::testing::Reply {
+    let group = witness.get("/sync-groups").await.fine()[0]["id"].as_str().unwrap().to_owned();
+    let path = format!("/api/v1/sync-groups/{group}");
+    witness.call("PUT", &path, Some(&witness.admin), Some(json!({ "transport": transport }))).await
+}
+
+#[tokio::test]
+async fn a_group_says_by_what_its_transfers_may_go() {
+    let witness = Witness::start().await;
+    let (nas1, nas2) = witness.pair(true).await;
+    for host in [&nas1, &nas2] {
+        certified(&witness, host).await;
+    }
+    assert_eq!(allow(&witness, "carrier pigeon").await.refusal(), (422, "E_BODY_INVALID".into()));
+    // Nobody listens, so that TLS alone is no way, although ssh would be.
+    assert_eq!(allow(&witness, "tls").await.fine()["transport"], "tls");
+    witness.plan().await;
+    let why = witness.get("/why?replica=backup/media@nas2").await.fine();
+    assert_eq!(why[0]["reason"], "R_PARKED");
+    assert!(why[0]["report"]["next"].as_str().unwrap().contains("`--transport tls`"), "{why}");
+    listens(&witness, &nas2, 8001).await;
+    witness.plan().await;
+    let leased = witness.lease(&nas1).await.remove(0);
+    assert_eq!(
+        (&leased["peer"]["ssh_hostname"], &leased["peer"]["tls"]["port"]),
+        (&Value::Null, &json!(8001))
+    );
+    assert!(!leased["ticket"].is_null());
+    let again = json!({ "outcome": "failed", "code": "E_TLS_UNREACHABLE", "detail": "x", "retryable": true });
+    witness.result(&nas1, &leased, again).await.fine();
+
+    allow(&witness, "ssh").await.fine();
+    witness.advance(10);
+    let leased = witness.lease(&nas1).await.remove(0);
+    assert_eq!((&leased["peer"]["ssh_hostname"], &leased["peer"]["tls"]), (&json!("nas2"), &Value::Null));
+    assert!(leased["ticket"].is_null(), "what must not be used is not admitted to");
+    let asked = json!({ "transfer_id": leased["id"] });
+    let granted = witness.agent(&nas1, "ticket", asked).await.fine();
+    assert_eq!((&granted["tls"], &granted["ticket"]), (&Value::Null, &Value::Null));
+}
+
 #[tokio::test]
 async fn where_an_agent_listens_must_be_a_host() {
     let witness = Witness::start().await;

@@ -29,6 +29,11 @@ async fn a_conflict_says_what_is_only_where_and_what_can_be_done() {
     assert_eq!((text("source"), text("source_system")), ("tank/media", "nas1"));
     assert_eq!((text("target"), text("target_system"), text("group")), ("backup/media", "nas2", "prod"));
     assert_eq!(conflict["suggested"], "keep_both");
+    let head = |system: &str, dataset: &str, snapshot: &str| json!({ "system": system, "dataset": dataset, "snapshot": snapshot });
+    assert_eq!(
+        conflict["heads"],
+        json!([head("nas1", "tank/media", "s2"), head("nas2", "backup/media", "s7")])
+    );
     let only = |side: &str| conflict["report"][side]["only_here"][0]["label"].clone();
     assert_eq!((only("source"), only("target")), (json!("s2"), json!("s7")));
     assert_eq!(conflict["report"]["last_common"]["label"], "s1");
@@ -49,6 +54,28 @@ async fn a_conflict_says_what_is_only_where_and_what_can_be_done() {
     for (what, body) in [("plan", json!({ "strategy": "keep_both" })), ("ignore", json!({ "until": null }))] {
         let late = witness.post(&format!("{path}/{what}"), body).await;
         assert_eq!(late.refusal(), (409, "E_CONFLICT_RESOLVED".into()), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_mesh_conflict_names_every_head() {
+    let witness = Witness::start().await;
+    witness.split_mesh().await;
+    let conflicts = list(&witness, "").await;
+    assert_eq!(conflicts.len(), 2, "{conflicts:?}");
+    for conflict in &conflicts {
+        assert_eq!(conflict["kind"], "no_elected_source");
+        let heads = conflict["heads"].as_array().unwrap();
+        assert_eq!(heads[0]["system"], conflict["source_system"]);
+        assert_eq!(heads[1]["system"], conflict["target_system"]);
+        let mut named: Vec<(&Value, &Value)> =
+            heads.iter().map(|head| (&head["system"], &head["snapshot"])).collect();
+        named.sort_by_key(|(system, _)| system.as_str());
+        let expected = [("nas1", "s7"), ("nas2", "s8"), ("nas3", "s9")];
+        assert_eq!(named.len(), 3);
+        for ((system, snapshot), (name, label)) in named.into_iter().zip(expected) {
+            assert_eq!((system, snapshot), (&json!(name), &json!(label)));
+        }
     }
 }
 

@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use zfs_sync_store::TransferCaps;
 
-use crate::testing::{Host, Reply, Witness, hello};
+use crate::{
+    settings::Settings,
+    testing::{Host, Reply, Witness, hello},
+};
 
 async fn progress(witness: &Witness, host: &Host, transfer: &Value, bytes: u64) -> Reply {
     let path = format!("/api/v1/transfers/{}/progress", transfer["id"].as_str().unwrap());
@@ -73,6 +77,35 @@ async fn a_transfer_goes_from_plan_to_success() {
     witness.plan().await;
     let expected = ("backup/media@nas2".into(), "in_sync".into(), "R_NO_NEW_SNAPSHOT".into());
     assert_eq!(witness.replicas().await, [expected]);
+}
+
+#[tokio::test]
+async fn what_waits_for_its_turn_says_so() {
+    let transfer_caps = TransferCaps { per_link: 1, ..TransferCaps::NONE };
+    let witness = Witness::with(Settings { transfer_caps, ..Settings::default() }).await;
+    let (nas1, nas2) = (witness.enrol("nas1").await, witness.enrol("nas2").await);
+    witness
+        .group(json!({
+            "name": "prod", "systems": ["nas1", "nas2"], "source_of_truth": "nas1",
+            "datasets": ["tank/*"], "mappings": ["tank=backup"], "auto": true,
+        }))
+        .await;
+    witness.report(&nas1, &[("tank", &[]), ("tank/a", &[1]), ("tank/b", &[1])]).await;
+    witness.report(&nas2, &[("backup", &[])]).await;
+    witness.plan().await;
+    let leased = witness.agent(&nas1, "lease", json!({ "max": 8, "wait_ms": 0 })).await.fine();
+    let leased = leased["transfers"].as_array().unwrap();
+    assert_eq!(leased.len(), 1, "one at a time between the two: {leased:?}");
+    let waiting = async || {
+        let all = witness.get("/transfers?state=queued").await.fine();
+        all.as_array().unwrap().iter().map(|one| one["stage"].clone()).collect::<Vec<_>>()
+    };
+    let why = "waits for its turn: 1 run between nas1 and nas2 (max_transfers_per_link)";
+    assert_eq!(waiting().await, [json!(why)]);
+    let done = json!({ "outcome": "succeeded", "bytes": 1 });
+    witness.result(&nas1, &leased[0], done).await.fine();
+    assert_eq!(waiting().await, [Value::Null], "its turn has come");
+    assert_eq!(witness.lease(&nas1).await.len(), 1);
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use zfs_sync_store::TransferCaps;
+
 use crate::testing::{Witness, pairs};
 
 /// Two groups with four replicas each of the same datasets; `tank/a.b` has what cursors are made of in its name.
@@ -127,6 +129,9 @@ async fn transfers_are_counted_by_state() {
     assert!(queued > 0);
     let id = witness.state.store.systems(0, 1).await.unwrap().remove(0).id;
     let store = &witness.state.store;
-    store.lease_transfers(id, 1, witness.state.now(), witness.state.now()).await.unwrap();
+    store
+        .lease_transfers(id, 1, &TransferCaps::NONE, witness.state.now(), witness.state.now())
+        .await
+        .unwrap();
     assert_eq!(count().await, json!({ "queued": queued - 1, "leased": 1 }));
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::testing::{Host, Witness, dataset};
+use crate::testing::{Host, Witness, dataset, dataset_of};
 
 /// A group that starts nothing by itself; `nas2` has `s1` in common with `nas1`, and these of its own.
 async fn diverged(own: &[u64]) -> (Witness, Host, Host) {
@@ -133,6 +133,53 @@ async fn a_plan_is_stale_as_soon_as_the_world_has_moved() {
     let plan = propose(&witness, "rollback_target").await;
     assert_eq!(plan["destroys"].as_array().unwrap().len(), 2);
     witness.post(&apply_path(&plan), json!({})).await.fine();
+}
+
+#[tokio::test]
+async fn a_plan_stands_while_the_same_would_be_done_to_the_same_effect() {
+    for strategy in ["keep_both", "rollback_target"] {
+        let (witness, nas1, _) = diverged(&[7]).await;
+        let plan = propose(&witness, strategy).await;
+        // Life goes on where it comes from, with that dataset and with others.
+        witness.report(&nas1, &[("tank", &[]), ("tank/media", &[1, 2, 3]), ("tank/other", &[4])]).await;
+        let applied = witness.post(&apply_path(&plan), json!({})).await.fine();
+        assert_eq!(applied["queued"].as_array().unwrap().len(), 1, "{strategy}");
+    }
+    // What the target is to follow has become something else.
+    let (witness, nas1, _) = diverged(&[7]).await;
+    let plan = propose(&witness, "rollback_target").await;
+    witness.report(&nas1, &[("tank", &[]), ("tank/media", &[1, 3])]).await;
+    let stale = witness.post(&apply_path(&plan), json!({})).await;
+    assert_eq!(stale.refusal(), (412, "E_PLAN_STALE".into()));
+}
+
+#[tokio::test]
+async fn a_plan_is_stale_when_a_copy_is_gone_that_it_had_named() {
+    let witness = Witness::start().await;
+    let (nas1, nas2, nas3) =
+        (witness.enrol("nas1").await, witness.enrol("nas2").await, witness.enrol("nas3").await);
+    witness
+        .group(json!({
+            "name": "prod", "systems": ["nas1", "nas2", "nas3"], "source_of_truth": "nas1",
+            "datasets": ["tank/media"], "mappings": ["tank=backup"], "auto": false,
+        }))
+        .await;
+    witness.report(&nas1, &[("tank", &[]), ("tank/media", &[1, 2])]).await;
+    for (host, own) in [(&nas2, 7), (&nas3, 7)] {
+        let media = dataset_of(host, "backup/media", &[1, own]);
+        let report = json!({ "sequence": 1, "base": null, "datasets": [dataset("backup", &[]), media] });
+        witness.agent(host, "inventory", report).await.fine();
+    }
+    witness.plan().await;
+    let conflicts = witness.get("/conflicts?system=nas2").await.fine();
+    let path = format!("/conflicts/{}/plan", conflicts[0]["id"].as_str().unwrap());
+    let plan = witness.post(&path, json!({ "strategy": "rollback_target" })).await.body();
+    assert_eq!(plan["destroys"][0]["other_copies"], json!(["nas3"]), "{plan}");
+    let media = dataset_of(&nas3, "backup/media", &[1, 2]);
+    let report = json!({ "sequence": 2, "base": null, "datasets": [dataset("backup", &[]), media] });
+    witness.agent(&nas3, "inventory", report).await.fine();
+    let stale = witness.post(&apply_path(&plan), json!({})).await;
+    assert_eq!(stale.refusal(), (412, "E_PLAN_STALE".into()), "it is the last copy now");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use zfs_sync_api::{
     codes::ErrorCode,
-    v1::conflict::{Conflict, ConflictState},
+    v1::conflict::{Conflict, ConflictState, Head},
 };
 use zfs_sync_core::{
     ids::ConflictId,
@@ -60,10 +60,22 @@ fn show_conflict(
         note: ignored(row.note),
         bytes_at_stake: at_stake(&detail),
         common_is_bookmark,
+        heads: heads(&detail, directory),
         suggested: detail.suggested,
         decision,
         report: detail,
     }
+}
+
+/// Where each member stands that the conflict is about.
+fn heads(detail: &Found, directory: &Directory) -> Vec<Head> {
+    let sides = [&detail.source, &detail.target].into_iter().chain(&detail.other_heads);
+    let head = |side: &ConflictSide| Head {
+        system: directory.hostname(side.system),
+        dataset: side.dataset.to_string(),
+        snapshot: side.head.as_ref().map(|head| head.label.to_string()),
+    };
+    sides.map(head).collect()
 }
 
 /// Bytes that exist on the target only. `None` where snapshots do whose bytes are counted for none of them.
@@ -157,7 +169,8 @@ pub(crate) async fn conflicts(
     let mut shown = Vec::new();
     for mut row in wanted {
         let common_is_bookmark = look_up_common(state, &mut row.detail).await?;
-        for side in [&mut row.detail.source, &mut row.detail.target] {
+        let Found { source, target, other_heads, .. } = &mut row.detail;
+        for side in [source, target].into_iter().chain(other_heads) {
             side.only_here.truncate(NAMED_IN_LISTS);
         }
         shown.push(show_conflict(row, common_is_bookmark, &decisions, &directory, now));

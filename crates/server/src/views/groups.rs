@@ -63,6 +63,7 @@ fn shown(
         profile: definition.profile,
         limit: row.limit,
         compression: row.compression,
+        transport: row.transport,
         sync_interval_seconds: row.sync_interval_seconds,
         directional: source_of_truth.is_some(),
         hub_system_id: source_of_truth,

@@ -27,7 +27,7 @@ pub(crate) use self::{
     status::status,
     steps::{destroyed, planned_step, summary},
     systems::{health, is_fresh, is_heard, show_system, systems, systems_page},
-    transfers::{finished_transfers, show_transfer, transfers, unfinished_transfers},
+    transfers::{finished_transfers, show_one_transfer, transfers, unfinished_transfers},
     verifications::show_verification,
     whatif::{destroy, system_lost},
 };

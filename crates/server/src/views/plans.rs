@@ -17,7 +17,7 @@ use super::{Directory, destroyed, planned_step};
 use crate::{error::Answer, state::AppState};
 
 /// How long a plan is good, in words.
-const NOTE: &str = "It can be applied once, and only while nothing that it was made from has moved: no new snapshot, no write, no other report.";
+const NOTE: &str = "It can be applied once, and only while it would do the same: no new snapshot on the replica, no write there, no other copy gone.";
 
 /// The replicas of a decision's dataset, as last planned.
 async fn replicas(state: &AppState, group: GroupId, decision: &Decision) -> Answer<Vec<ReplicaRow>> {

@@ -1,14 +1,14 @@
 //! Transfers as they are shown.
 
 use zfs_sync_api::v1::transfer::Transfer;
-use zfs_sync_core::flow::FlowReport;
-use zfs_sync_store::{TransferFilter, TransferRow, TransferState};
+use zfs_sync_core::{flow::FlowReport, time::Timestamp};
+use zfs_sync_store::{Course, Crowded, TransferCaps, TransferFilter, TransferRow, TransferState, Turns};
 
 use super::{Directory, summary};
 use crate::{error::Answer, state::AppState};
 
 /// One transfer.
-pub(crate) fn show_transfer(row: TransferRow, directory: &Directory) -> Transfer {
+fn show_transfer(row: TransferRow, directory: &Directory) -> Transfer {
     let stalled = row.state == TransferState::Leased && row.flow.as_ref().is_some_and(FlowReport::is_stalled);
     Transfer {
         id: row.id,
@@ -55,7 +55,60 @@ pub(crate) fn finished_transfers(limit: u64) -> TransferFilter {
 
 /// Transfers, newest first.
 pub(crate) async fn transfers(state: &AppState, filter: &TransferFilter) -> Answer<Vec<Transfer>> {
-    let directory = Directory::load(state).await?;
     let rows = state.store.transfers(filter).await?;
-    Ok(rows.into_iter().map(|row| show_transfer(row, &directory)).collect())
+    let shower = Shower::load(state, &rows).await?;
+    Ok(rows.into_iter().map(|row| shower.show(row)).collect())
+}
+
+/// One transfer, as in a list.
+pub(crate) async fn show_one_transfer(state: &AppState, row: TransferRow) -> Answer<Transfer> {
+    Ok(Shower::load(state, std::slice::from_ref(&row)).await?.show(row))
+}
+
+/// What has to be known to show transfers.
+#[derive(Debug)]
+struct Shower {
+    directory: Directory,
+    turns: Turns,
+    caps: TransferCaps,
+    now: Timestamp,
+}
+
+impl Shower {
+    async fn load(state: &AppState, rows: &[TransferRow]) -> Answer<Self> {
+        let now = state.now();
+        let any = rows.iter().any(|row| is_due(row, now));
+        let turns = if any { state.store.turns().await? } else { Turns::default() };
+        Ok(Self { directory: Directory::load(state).await?, turns, caps: state.settings.transfer_caps, now })
+    }
+
+    /// What is due and has not begun says what it waits for.
+    fn show(&self, row: TransferRow) -> Transfer {
+        let Self { directory, turns, caps, now } = self;
+        let place = if is_due(&row, *now) { turns.in_the_way(caps, &Course::from(&row)) } else { None };
+        let waits = place.map(|place| waits_for(&place, turns.running(&place), directory));
+        let shown = show_transfer(row, directory);
+        Transfer { stage: waits.or(shown.stage), ..shown }
+    }
+}
+
+fn is_due(row: &TransferRow, now: Timestamp) -> bool {
+    row.state == TransferState::Queued && row.next_attempt_at <= now
+}
+
+/// Why a transfer has to wait for its turn.
+fn waits_for(place: &Crowded, running: u32, directory: &Directory) -> String {
+    let (place, setting) = match place {
+        Crowded::System(system) => {
+            (format!("with {}", directory.hostname(*system)), "max_transfers_per_system")
+        }
+        Crowded::Pool(system, pool) => {
+            (format!("with {pool} on {}", directory.hostname(*system)), "max_transfers_per_pool")
+        }
+        Crowded::Link(one, other) => (
+            format!("between {} and {}", directory.hostname(*one), directory.hostname(*other)),
+            "max_transfers_per_link",
+        ),
+    };
+    format!("waits for its turn: {running} run {place} ({setting})")
 }

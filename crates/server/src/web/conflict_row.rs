@@ -1,6 +1,6 @@
 //! Conflicts in words and columns.
 
-use zfs_sync_api::v1::conflict::{Conflict, ConflictState};
+use zfs_sync_api::v1::conflict::{Conflict, ConflictState, Head};
 use zfs_sync_core::{
     group::Strategy,
     plan::{Casualty, ConflictSide, MakeRoom, Offer, Point, Proposal},
@@ -18,6 +18,8 @@ pub(super) struct ConflictRow {
     pub(super) sign: &'static str,
     pub(super) since: String,
     pub(super) bytes: String,
+    /// `nas1 @two`, for each member that the conflict is about.
+    pub(super) heads: Vec<String>,
     /// What only one of both sides has.
     pub(super) only_there: String,
     pub(super) suggested: Option<&'static str>,
@@ -33,10 +35,35 @@ impl ConflictRow {
             sign,
             since: ago(Some(conflict.since), now),
             bytes: at_stake(conflict.bytes_at_stake),
+            heads: conflict.heads.iter().map(head).collect(),
             only_there: words::snapshots(conflict.report.target.only_here_count.into()),
             suggested: conflict.suggested.map(words::strategy),
             conflict,
         }
+    }
+}
+
+/// `nas1 @two`.
+fn head(head: &Head) -> String {
+    match &head.snapshot {
+        Some(snapshot) => format!("{} @{snapshot}", head.system),
+        None => format!("{} without a snapshot", head.system),
+    }
+}
+
+/// `nas3 ends with tank/media@three`, for each member of a mesh beside both sides.
+pub(super) fn others_end_with(heads: &[Head]) -> Vec<String> {
+    heads
+        .iter()
+        .skip(2)
+        .map(|head| ends_with(&head.system, &head.dataset, head.snapshot.as_deref()))
+        .collect()
+}
+
+fn ends_with(system: &str, dataset: &str, snapshot: Option<&str>) -> String {
+    match snapshot {
+        Some(snapshot) => format!("{system} ends with {dataset}@{snapshot}"),
+        None => format!("{system} has no snapshot of {dataset}"),
     }
 }
 
@@ -107,7 +134,7 @@ pub(super) struct SideColumn {
     pub(super) dataset: String,
     /// Its part in the conflict.
     pub(super) part: &'static str,
-    /// `@two`, its newest snapshot.
+    /// `two`, its newest snapshot.
     pub(super) head: Option<String>,
     pub(super) rows: Vec<SnapshotRow>,
     /// How many snapshots the other side lacks, and what only they hold.
@@ -127,7 +154,7 @@ impl SideColumn {
             system: system.to_owned(),
             dataset: side.dataset.to_string(),
             part,
-            head: side.head.as_ref().map(|head| format!("@{}", head.label)),
+            head: side.head.as_ref().map(|head| head.label.to_string()),
             more: count.saturating_sub(rows.len() as u64),
             rows,
             holds: match side.only_here_bytes {
@@ -146,11 +173,7 @@ impl SideColumn {
 
     /// `nas1 ends with tank/media@two`.
     pub(super) fn ends_with(&self) -> String {
-        let Self { system, dataset, head, .. } = self;
-        match head {
-            Some(head) => format!("{system} ends with {dataset}{head}"),
-            None => format!("{system} has no snapshot of {dataset}"),
-        }
+        ends_with(&self.system, &self.dataset, self.head.as_deref())
     }
 }
 

@@ -21,7 +21,7 @@ use zfs_sync_core::{
 use zfs_sync_store::{ConflictFilter, ConflictRow as Stored, ReplicaFilter, ReplicaRow as StoredReplica};
 
 use super::{
-    conflict_row::{BaseRow, ConflictRow, SideColumn, StrategyCard, nothing, obstacle},
+    conflict_row::{BaseRow, ConflictRow, SideColumn, StrategyCard, nothing, obstacle, others_end_with},
     decider::Decider,
     page::{Frame, page},
     problem::Answer,
@@ -101,6 +101,8 @@ struct ConflictTemplate {
     stake: Option<String>,
     source: SideColumn,
     target: SideColumn,
+    /// Mesh only: where the other members stand that have gone on by themselves.
+    others: Vec<String>,
     base: Option<BaseRow>,
     /// The replica as it is now: where it is explained, its reason, what comes next.
     why: Option<(String, Option<String>, Prose)>,
@@ -152,6 +154,7 @@ pub(super) async fn show(
             &conflict.source_system,
         ),
         target: SideColumn::new("target", "the replica", &report.target, &conflict.target_system),
+        others: others_end_with(&conflict.heads),
         base: report.last_common.as_ref().map(|point| BaseRow::new(point, conflict.common_is_bookmark)),
         why,
         decided,

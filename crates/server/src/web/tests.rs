@@ -234,3 +234,24 @@ async fn systems_show_how_their_pools_are() {
     assert!(shown.contains("<strong>tank DEGRADED, resilver in progress</strong>"), "{shown}");
     assert!(shown.contains("unknown"), "nas2 has said nothing: {shown}");
 }
+
+#[tokio::test]
+async fn every_head_of_a_mesh_is_shown() {
+    let witness = Witness::start().await;
+    witness.split_mesh().await;
+    let browser = Browser::sign_in(&witness, Role::Viewer).await;
+    let list = browser.get("/dashboard/conflicts").await.text;
+    for head in ["nas1 @s7", "nas2 @s8", "nas3 @s9"] {
+        assert_eq!(list.matches(head).count(), 2, "{head}: {list}");
+    }
+    let conflicts = witness.get("/conflicts").await.fine();
+    for conflict in conflicts.as_array().unwrap() {
+        let page =
+            browser.get(&format!("/dashboard/conflicts/{}", conflict["id"].as_str().unwrap())).await.text;
+        for head in
+            ["nas1 ends with tank/media@s7", "nas2 ends with tank/media@s8", "nas3 ends with tank/media@s9"]
+        {
+            assert!(page.contains(head), "{head}: {page}");
+        }
+    }
+}

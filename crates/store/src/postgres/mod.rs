@@ -18,10 +18,10 @@ macro_rules! for_update {
         " FOR NO KEY UPDATE"
     };
 }
-/// Locks queue entries that nobody else has locked, and passes over the others.
-macro_rules! skip_locked {
+/// Lets no other lease be given until the transaction ends: caps are counted over all executors.
+macro_rules! lock_leases {
     () => {
-        " FOR UPDATE SKIP LOCKED"
+        "SELECT pg_advisory_xact_lock(7226114)"
     };
 }
 /// For each row of what stands before, looks up datasets by the condition that follows, until `looked_up!`: OFFSET keeps the planner

@@ -18,7 +18,7 @@ macro_rules! from {
     () => {
         concat!(
             "SELECT id, name, description, enabled, mode, hub, include, exclude, mappings, member_mappings, auto, on_divergence, ",
-            "allow_destroy, mirror_deletes, follow_renames, profile, extra_metadata, sync_interval_seconds, rate_limit, compression, ",
+            "allow_destroy, mirror_deletes, follow_renames, profile, extra_metadata, sync_interval_seconds, rate_limit, compression, transport, ",
             "created_at, updated_at, revision FROM sync_groups "
         )
     };
@@ -57,6 +57,7 @@ fn read(row: &DbRow, members: Vec<SystemId>) -> Result<GroupRow> {
         sync_interval_seconds: cells.bits("sync_interval_seconds")?,
         limit: cells.parse_option("rate_limit")?,
         compression: cells.parse("compression")?,
+        transport: cells.parse("transport")?,
         created_at: cells.time("created_at")?,
         updated_at: cells.time("updated_at")?,
         revision: cells.bits("revision")?,
@@ -172,6 +173,7 @@ async fn write(
         .bind(word_text(&group.profile))
         .bind(settings.limit.as_ref().map(ToString::to_string))
         .bind(settings.compression.to_string())
+        .bind(settings.transport.as_str())
         .execute(connection)
         .await
         .unique(|| format!("a sync group named `{}`, or with this ID, exists already", group.name))
@@ -208,8 +210,8 @@ pub(crate) async fn insert_group(
     let mut transaction = db.begin_write().await?;
     let statement = "INSERT INTO sync_groups (id, name, description, enabled, mode, hub, include, exclude, mappings, auto, \
          on_divergence, extra_metadata, sync_interval_seconds, created_at, updated_at, revision, member_mappings, \
-         allow_destroy, mirror_deletes, follow_renames, profile, rate_limit, compression) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, 1, $15, $16, $17, $18, $19, $20, $21)";
+         allow_destroy, mirror_deletes, follow_renames, profile, rate_limit, compression, transport) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, 1, $15, $16, $17, $18, $19, $20, $21, $22)";
     write(&mut transaction, statement, group, settings, now).await?;
     write_members(&mut transaction, group).await?;
     let row = written(&mut transaction, group.id).await?;
@@ -227,7 +229,7 @@ pub(crate) async fn update_group(
     let statement = "UPDATE sync_groups SET name = $2, description = $3, enabled = $4, mode = $5, hub = $6, \
          include = $7, exclude = $8, mappings = $9, auto = $10, on_divergence = $11, extra_metadata = $12, \
          sync_interval_seconds = $13, updated_at = $14, member_mappings = $15, allow_destroy = $16, \
-         mirror_deletes = $17, follow_renames = $18, profile = $19, rate_limit = $20, compression = $21, \
+         mirror_deletes = $17, follow_renames = $18, profile = $19, rate_limit = $20, compression = $21, transport = $22, \
          revision = revision + 1 WHERE id = $1";
     if !write(&mut transaction, statement, group, settings, now).await? {
         return Err(Error::NotFound { what: "sync group" });

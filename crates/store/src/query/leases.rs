@@ -1,3 +1,4 @@
+use sqlx::QueryBuilder;
 use zfs_sync_core::{
     flow::SharedLimit,
     ids::{SystemId, TransferId},
@@ -6,11 +7,14 @@ use zfs_sync_core::{
 };
 
 use super::{
-    super::Db,
+    super::{Db, Driver},
     cells::{Cells, bits, json_text, moment},
     transfers::{columns, lock, read},
+    turns,
 };
-use crate::{FinishOutcome, Outcome, Progress, RenewOutcome, Result, TransferRow, TransferState};
+use crate::{
+    FinishOutcome, Outcome, Progress, RenewOutcome, Result, TransferCaps, TransferRow, TransferState,
+};
 
 /// `RETURNING` promises no order.
 fn in_order(mut transfers: Vec<TransferRow>) -> Vec<TransferRow> {
@@ -27,26 +31,32 @@ pub(crate) async fn lease_transfers(
     db: &Db,
     executor: SystemId,
     max: u32,
+    caps: &TransferCaps,
     now: Timestamp,
     lease_until: Timestamp,
 ) -> Result<Vec<TransferRow>> {
-    // MATERIALIZED: PostgreSQL must not evaluate the selection, with its locks and its limit, more than once.
-    let statement = concat!(
-        "WITH due AS MATERIALIZED (SELECT id FROM transfers WHERE executor_id = $1 AND state = 'queued' ",
-        "AND next_attempt_at <= $2 ORDER BY created_at, id LIMIT $3",
-        skip_locked!(),
-        ") UPDATE transfers SET state = 'leased', generation = generation + 1, attempts = attempts + 1, ",
-        "lease_until = $4, started_at = COALESCE(started_at, $2), updated_at = $2, bytes = 0, rate = NULL, stage = NULL, ",
-        "resumed_from = NULL, flow = NULL WHERE id IN (SELECT id FROM due) RETURNING ",
-        columns!()
+    if !turns::is_due(db, executor, now).await? {
+        return Ok(Vec::new());
+    }
+    let mut transaction = db.begin_write().await?;
+    let chosen = turns::choose(&mut transaction, executor, max, caps, now).await?;
+    if chosen.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut query: QueryBuilder<Driver> = QueryBuilder::new(
+        "UPDATE transfers SET state = 'leased', generation = generation + 1, attempts = attempts + 1, lease_until = ",
     );
-    let rows = sqlx::query(statement)
-        .bind(executor.as_uuid())
-        .bind(now.as_millisecond())
-        .bind(i64::from(max))
-        .bind(lease_until.as_millisecond())
-        .fetch_all(db.writer())
-        .await?;
+    query.push_bind(lease_until.as_millisecond());
+    query.push(", started_at = COALESCE(started_at, ").push_bind(now.as_millisecond());
+    query.push("), updated_at = ").push_bind(now.as_millisecond());
+    query.push(", bytes = 0, rate = NULL, stage = NULL, resumed_from = NULL, flow = NULL WHERE state = 'queued' AND id IN (");
+    let mut list = query.separated(", ");
+    for id in chosen {
+        list.push_bind(id);
+    }
+    query.push(concat!(") RETURNING ", columns!()));
+    let rows = query.build().persistent(false).fetch_all(&mut *transaction).await?;
+    transaction.commit().await?;
     rows.iter().map(read).collect::<Result<_>>().map(in_order)
 }
 

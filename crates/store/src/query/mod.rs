@@ -35,6 +35,7 @@ pub(crate) mod sessions;
 pub(crate) mod sync_states;
 pub(crate) mod systems;
 pub(crate) mod transfers;
+pub(crate) mod turns;
 pub(crate) mod verification_schedules;
 pub(crate) mod verifications;
 

@@ -28,10 +28,10 @@ macro_rules! for_update {
         ""
     };
 }
-/// Locks queue entries that nobody else has locked: `BEGIN IMMEDIATE` has locked everything.
-macro_rules! skip_locked {
+/// Lets no other lease be given until the transaction ends: `BEGIN IMMEDIATE` has locked everything.
+macro_rules! lock_leases {
     () => {
-        ""
+        "SELECT 1"
     };
 }
 /// For each row of what stands before, looks up datasets by the condition that follows, until `looked_up!`: CROSS JOIN keeps this

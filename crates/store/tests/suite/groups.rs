@@ -2,11 +2,11 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use zfs_sync_core::{
-    flow::Compression,
+    flow::{Compression, Transport},
     group::{GroupMode, MirrorDeletes, OnDivergence, Profile, SyncGroup},
     plan::ReplicaState,
 };
-use zfs_sync_store::{Error, GroupSettings, ReplicaFilter, ReplicaRow, TransferState};
+use zfs_sync_store::{Error, GroupSettings, ReplicaFilter, ReplicaRow, TransferCaps, TransferState};
 
 use super::{database::Database, make::*};
 
@@ -17,6 +17,7 @@ fn settings() -> GroupSettings {
         sync_interval_seconds: 900,
         limit: Some("08:00-18:00 mon-fri 20MiB/s; 50MiB/s".parse().unwrap()),
         compression: Compression::Level(3),
+        transport: Transport::Tls,
     }
 }
 
@@ -27,6 +28,7 @@ pub(crate) async fn a_group_reads_back_as_it_was(database: &Database) {
     assert_eq!(row.group, group(1));
     assert_eq!((row.description.as_deref(), row.sync_interval_seconds), (Some("films"), 900));
     assert_eq!((&row.limit, row.compression), (&settings().limit, Compression::Level(3)));
+    assert_eq!(row.transport, Transport::Tls);
     assert_eq!(row.extra_metadata, json!({"owner": "ops"}));
     assert_eq!((row.created_at, row.updated_at, row.revision), (at(1), at(1), 1));
     assert_eq!(store.group(group_id(1)).await.unwrap().as_ref(), Some(&row));
@@ -115,7 +117,7 @@ pub(crate) async fn a_deleted_group_takes_its_queue_along(database: &Database) {
     store.store_replicas(group_id(1), None, std::slice::from_ref(&row), at(1)).await.unwrap();
     store.store_replicas(group_id(2), None, &[row], at(1)).await.unwrap();
     store.enqueue_transfer(&new_transfer(1), at(1)).await.unwrap();
-    store.lease_transfers(system_id(2), 1, at(2), at(60)).await.unwrap();
+    store.lease_transfers(system_id(2), 1, &TransferCaps::NONE, at(2), at(60)).await.unwrap();
     store.enqueue_transfer(&new_transfer(2), at(3)).await.unwrap();
     let mut of_other_group = new_transfer(3);
     of_other_group.group = group_id(2);

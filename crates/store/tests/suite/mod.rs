@@ -23,6 +23,7 @@ pub(crate) mod systems;
 pub(crate) mod transfers;
 pub(crate) mod transfers_leased;
 pub(crate) mod transfers_over;
+pub(crate) mod transfers_turns;
 pub(crate) mod upgrade;
 pub(crate) mod verifications;
 
@@ -76,6 +77,8 @@ macro_rules! suite {
             transfers_leased: a_lease_is_renewed_and_finished, leasers_at_once_never_share_a_transfer,
                 an_old_generation_is_refused, a_lease_that_nobody_took_back_goes_on, failures_are_queued_again_until_parked,
                 saying_the_result_again_is_answered_the_same, a_restarted_agent_loses_its_leases_at_once;
+            transfers_turns: a_system_takes_part_in_so_many_whoever_carries_them_out,
+                what_goes_elsewhere_does_not_wait_for_what_is_full, caps_hold_when_leases_are_asked_for_at_once;
             transfers_over: what_an_executor_says_is_over_is_over, a_lease_that_ends_is_not_over_yet,
                 what_was_never_begun_is_over_when_it_ends,
                 what_is_withheld_ends_what_was_handed_out_before_no_earlier, a_system_that_goes_leaves_what_others_are_at;

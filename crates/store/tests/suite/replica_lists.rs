@@ -63,7 +63,8 @@ pub(crate) async fn replicas_are_found_by_what_plans_ask_for(database: &Database
         report.target = format!("backup/{name}").parse().unwrap();
         report.reason = Some(reason);
         let source_guid = Guid::new(u64::MAX - number);
-        report.remembered = Some(Remembered { source_guid, common: None, replaced: false });
+        report.remembered =
+            Some(Remembered { source_guid, common: None, replaced: false, replaced_until: None });
         ReplicaRow::new(group_id(1), report, at(1))
     });
     let rows: Vec<_> = rows.collect();

@@ -1,5 +1,5 @@
 use zfs_sync_store::{
-    Error, NewTransfer, Outcome, ParkedReplica, RenewOutcome, TransferFilter, TransferState,
+    Error, NewTransfer, Outcome, ParkedReplica, RenewOutcome, TransferCaps, TransferFilter, TransferState,
 };
 
 use super::{database::Database, make::*, transfers_leased::lease_one};
@@ -63,7 +63,7 @@ pub(crate) async fn unfinished_transfers_are_counted_without_being_read(database
     }
     store.cancel_transfer(transfer_id(4), "ops", at(2)).await.unwrap();
     assert_eq!(counts().await, [(Queued, 3)]);
-    store.lease_transfers(system_id(2), 2, at(3), at(60)).await.unwrap();
+    store.lease_transfers(system_id(2), 2, &TransferCaps::NONE, at(3), at(60)).await.unwrap();
     // What can not be read is not looked at.
     let damage = "UPDATE transfers SET step = '?'";
     database.execute(damage, damage).await;
@@ -81,7 +81,7 @@ pub(crate) async fn a_queued_transfer_is_cancelled_at_once(database: &Database) 
     assert_eq!(cancelled.cancelled_by.as_deref(), Some("ops"));
     let again = store.cancel_transfer(transfer_id(1), "somebody else", at(3)).await.unwrap();
     assert_eq!(again, Some(cancelled));
-    assert_eq!(store.lease_transfers(system_id(2), 9, at(4), at(60)).await.unwrap(), []);
+    assert_eq!(store.lease_transfers(system_id(2), 9, &TransferCaps::NONE, at(4), at(60)).await.unwrap(), []);
 }
 
 pub(crate) async fn a_leased_transfer_is_asked_to_stop(database: &Database) {

@@ -2,7 +2,9 @@ use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use zfs_sync_core::flow::FlowReport;
-use zfs_sync_store::{FinishOutcome, Outcome, Progress, RenewOutcome, Store, TransferRow, TransferState};
+use zfs_sync_store::{
+    FinishOutcome, Outcome, Progress, RenewOutcome, Store, TransferCaps, TransferRow, TransferState,
+};
 
 use super::{database::Database, make::*};
 
@@ -10,7 +12,10 @@ const DONE: Outcome = Outcome::Succeeded { bytes: 7, resumed_from: None };
 
 /// Leases the only due transfer of system 2 for a minute.
 pub(crate) async fn lease_one(store: &Store, seconds: i64) -> TransferRow {
-    let mut leased = store.lease_transfers(system_id(2), 10, at(seconds), at(seconds + 60)).await.unwrap();
+    let mut leased = store
+        .lease_transfers(system_id(2), 10, &TransferCaps::NONE, at(seconds), at(seconds + 60))
+        .await
+        .unwrap();
     assert_eq!(leased.len(), 1, "{leased:?}");
     leased.remove(0)
 }
@@ -29,11 +34,11 @@ pub(crate) async fn a_lease_is_renewed_and_finished(database: &Database) {
         store.enqueue_transfer(&new_transfer(number), at(seconds)).await.unwrap();
     }
     assert_eq!(
-        store.lease_transfers(system_id(1), 9, at(3), at(60)).await.unwrap(),
+        store.lease_transfers(system_id(1), 9, &TransferCaps::NONE, at(3), at(60)).await.unwrap(),
         [],
         "another executes them"
     );
-    let leased = store.lease_transfers(system_id(2), 2, at(3), at(60)).await.unwrap();
+    let leased = store.lease_transfers(system_id(2), 2, &TransferCaps::NONE, at(3), at(60)).await.unwrap();
     let ids: Vec<_> = leased.iter().map(|transfer| transfer.id).collect();
     assert_eq!(ids, [transfer_id(3), transfer_id(1)], "oldest first");
     let lease = &leased[0];
@@ -79,7 +84,7 @@ pub(crate) async fn leasers_at_once_never_share_a_transfer(database: &Database) 
     while all.len() < 40 {
         let lease = async |number: u32| {
             let store = if number.is_multiple_of(2) { store } else { &other };
-            store.lease_transfers(system_id(2), 3, at(2), at(60)).await.unwrap()
+            store.lease_transfers(system_id(2), 3, &TransferCaps::NONE, at(2), at(60)).await.unwrap()
         };
         let leased: Vec<_> = join_all((0..8).map(lease)).await.into_iter().flatten().collect();
         assert!(!leased.is_empty(), "someone always gets something while something is due");
@@ -88,7 +93,7 @@ pub(crate) async fn leasers_at_once_never_share_a_transfer(database: &Database) 
     let distinct: BTreeSet<_> = all.iter().map(|transfer| transfer.id).collect();
     assert_eq!((all.len(), distinct.len()), (40, 40));
     assert!(all.iter().all(|transfer| transfer.generation == 1));
-    assert_eq!(store.lease_transfers(system_id(2), 3, at(2), at(60)).await.unwrap(), []);
+    assert_eq!(store.lease_transfers(system_id(2), 3, &TransferCaps::NONE, at(2), at(60)).await.unwrap(), []);
 }
 
 pub(crate) async fn an_old_generation_is_refused(database: &Database) {
@@ -141,11 +146,17 @@ pub(crate) async fn failures_are_queued_again_until_parked(database: &Database) 
     let row = finished(store.finish_transfer(lease.id, 1, &failed(Some(at(30))), at(3)).await.unwrap());
     assert_eq!((row.state, row.next_attempt_at, row.finished_at), (TransferState::Queued, at(30), None));
     assert_eq!((row.error_code.as_deref(), row.error_detail.as_deref()), (Some("E_NETWORK"), Some("reset")));
-    assert_eq!(store.lease_transfers(system_id(2), 9, at(29), at(60)).await.unwrap(), []);
+    assert_eq!(
+        store.lease_transfers(system_id(2), 9, &TransferCaps::NONE, at(29), at(60)).await.unwrap(),
+        []
+    );
     assert_eq!(lease_one(store, 30).await.attempts, 2);
     let row = finished(store.finish_transfer(lease.id, 2, &failed(None), at(31)).await.unwrap());
     assert_eq!((row.state, row.finished_at), (TransferState::Failed, Some(at(31))));
-    assert_eq!(store.lease_transfers(system_id(2), 9, at(9999), at(9999)).await.unwrap(), []);
+    assert_eq!(
+        store.lease_transfers(system_id(2), 9, &TransferCaps::NONE, at(9999), at(9999)).await.unwrap(),
+        []
+    );
 
     // A waiting one need not wait when a person asks; one that shall stop is not tried again.
     store.enqueue_transfer(&new_transfer(2), at(40)).await.unwrap();
@@ -176,11 +187,11 @@ pub(crate) async fn a_restarted_agent_loses_its_leases_at_once(database: &Databa
     let mut of_other = new_transfer(3);
     of_other.executor = system_id(1);
     store.enqueue_transfer(&of_other, at(1)).await.unwrap();
-    store.lease_transfers(system_id(1), 9, at(1), at(60)).await.unwrap();
+    store.lease_transfers(system_id(1), 9, &TransferCaps::NONE, at(1), at(60)).await.unwrap();
     for number in [1, 2] {
         store.enqueue_transfer(&new_transfer(number), at(1)).await.unwrap();
     }
-    store.lease_transfers(system_id(2), 9, at(2), at(60)).await.unwrap();
+    store.lease_transfers(system_id(2), 9, &TransferCaps::NONE, at(2), at(60)).await.unwrap();
     store.cancel_transfer(transfer_id(2), "ops", at(3)).await.unwrap();
     let released = store.release_system_leases(system_id(2), at(4)).await.unwrap();
     let states: Vec<_> = released.iter().map(|transfer| (transfer.id, transfer.state)).collect();

@@ -2,7 +2,7 @@
 
 use clap::{ArgGroup, Args, Subcommand};
 use zfs_sync_core::{
-    flow::{Compression, RateLimit, RateLimitError},
+    flow::{Compression, RateLimit, RateLimitError, Transport},
     group::{GroupMode, MirrorDeletes, OnDivergence, Profile},
 };
 
@@ -81,6 +81,9 @@ pub(crate) struct Definition {
     /// Compress between systems, with zstd on both: off, auto (where it helps, as measured), or a level from 1 to 19
     #[arg(long, value_name = "off|auto|LEVEL")]
     pub(crate) compress: Option<Compression>,
+    /// By what its transfers reach the other side: auto (TLS where it is possible, else ssh), tls, or ssh alone
+    #[arg(long, value_name = "auto|tls|ssh")]
+    pub(crate) transport: Option<Transport>,
     /// For people
     #[arg(long, value_name = "TEXT")]
     pub(crate) description: Option<String>,

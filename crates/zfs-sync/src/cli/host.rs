@@ -25,7 +25,8 @@ Examples:
 
 Settings: the option, else the variable ZFS_SYNC_<NAME>, else the file, else the default:
   listen, data_dir, database_url, log_level, log_format (human|json), heartbeat_timeout_seconds,
-  sync_check_interval_seconds")]
+  sync_check_interval_seconds, and how many transfers may run at once: max_transfers_per_system (16),
+  max_transfers_per_pool (8), max_transfers_per_link (8, between the same two systems)")]
 pub(crate) struct ServerArgs {
     /// Settings, TOML or YAML by the file's ending; /etc/zfs-sync/server.toml when it exists
     #[arg(long, value_name = "FILE")]

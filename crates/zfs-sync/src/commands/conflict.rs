@@ -11,7 +11,7 @@ use serde::Serialize;
 use zfs_sync_api::{
     client::ConflictQuery,
     codes::ErrorCode,
-    v1::conflict::{Conflict, ConflictState, Decided},
+    v1::conflict::{Conflict, ConflictState, Decided, Head},
 };
 use zfs_sync_core::{
     group::Strategy,
@@ -51,6 +51,11 @@ pub(super) fn replica(conflict: &Conflict) -> String {
     format!("{}@{}", conflict.target, conflict.target_system)
 }
 
+/// `nas1@two`: a member that the conflict is about, and its newest snapshot.
+fn head(head: &Head) -> String {
+    format!("{}@{}", head.system, head.snapshot.as_deref().unwrap_or("–"))
+}
+
 /// What a wrong decision would lose.
 fn at_stake(conflict: &Conflict) -> String {
     conflict.bytes_at_stake.map_or_else(|| "unknown".to_owned(), size)
@@ -71,7 +76,7 @@ fn kind(conflict: &Conflict) -> String {
 
 impl Row for ConflictLine {
     const COLUMNS: &'static [&'static str] =
-        &["replica", "kind", "severity", "since", "at stake", "only there", "suggested", "id"];
+        &["replica", "heads", "kind", "severity", "since", "at stake", "only there", "suggested", "id"];
     const FIELDS: &'static [&'static str] = &[
         "id",
         "group",
@@ -88,6 +93,7 @@ impl Row for ConflictLine {
         "bytes_at_stake",
         "only_on_target",
         "suggested",
+        "heads",
     ];
 
     fn cells(&self, now: Timestamp) -> Vec<Cell> {
@@ -96,6 +102,7 @@ impl Row for ConflictLine {
         let id = conflict.id.to_string();
         vec![
             Cell::text(replica(conflict)),
+            Cell::text(conflict.heads.iter().map(head).collect::<Vec<_>>().join(", ")),
             Cell::text(match conflict.state {
                 ConflictState::Open => kind(conflict),
                 ConflictState::Ignored => format!("{} (ignored)", kind(conflict)),
@@ -132,6 +139,7 @@ impl Row for ConflictLine {
             conflict.bytes_at_stake.map(|bytes| bytes.to_string()).unwrap_or_default(),
             conflict.report.target.only_here_count.to_string(),
             conflict.suggested.map(|strategy| strategy.as_str().to_owned()).unwrap_or_default(),
+            conflict.heads.iter().map(head).collect::<Vec<_>>().join(" "),
         ]
     }
 }
@@ -248,9 +256,12 @@ fn show(context: &Context, command: &str, conflict: Conflict) -> Result<(), Fail
             "target",
             format!("{} on {}: {}", conflict.target, conflict.target_system, side(&report.target, now)),
         ),
-        ("common", common),
-        ("at stake", at_stake(&conflict)),
     ];
+    // Where more members of a mesh have gone on than these two, it is about all of them.
+    for (other, found) in conflict.heads.iter().skip(2).zip(&report.other_heads) {
+        pairs.push(("also", format!("{} on {}: {}", other.dataset, other.system, side(found, now))));
+    }
+    pairs.extend([("common", common), ("at stake", at_stake(&conflict))]);
     if let Some(decision) = &conflict.decision {
         pairs.push(("decided", decided(decision, now)));
     }

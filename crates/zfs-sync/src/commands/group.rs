@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use zfs_sync_api::v1::group::{Group, UpdateGroup};
 use zfs_sync_core::{
-    flow::Compression,
+    flow::{Compression, Transport},
     group::{GroupMode, OnDivergence, Profile},
     plan::ReplicaState,
 };
@@ -220,6 +220,7 @@ fn show(context: &Context, command: &str, group: Group) -> Result<(), Failure> {
         ("renames", if group.follow_renames { "followed" } else { "shown as conflicts" }.to_owned()),
         ("limit", limit_words(group.limit.as_ref())),
         ("compression", group.compression.to_string()),
+        ("transport", transport_words(group.transport).to_owned()),
         ("replicas", counts(&group)),
         ("made", ago(now, group.created_at)),
     ];
@@ -230,6 +231,14 @@ fn show(context: &Context, command: &str, group: Group) -> Result<(), Failure> {
         pairs.insert(1, ("about", description.clone()));
     }
     context.printer.one(command, &GroupLine(group), &pairs, now)
+}
+
+const fn transport_words(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Auto => "TLS where it is possible, else ssh",
+        Transport::Tls => "TLS alone",
+        Transport::Ssh => "ssh alone",
+    }
 }
 
 const fn divergence(policy: OnDivergence) -> &'static str {
@@ -292,6 +301,9 @@ fn command_to_create(group: &Group) -> String {
     }
     if group.compression != Compression::Off {
         let _ = write!(text, " --compress {}", group.compression);
+    }
+    if group.transport != Transport::Auto {
+        let _ = write!(text, " --transport {}", group.transport);
     }
     for (option, applies) in [
         ("--auto", group.auto),

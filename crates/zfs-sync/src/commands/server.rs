@@ -46,6 +46,7 @@ pub(super) async fn run(context: &Context, arguments: &ServerArgs) -> Result<Exi
         settings: Settings {
             heartbeat_timeout: settings.heartbeat_timeout.unwrap_or(defaults.heartbeat_timeout),
             sync_check_interval: settings.sync_check_interval.unwrap_or(defaults.sync_check_interval),
+            transfer_caps: settings.transfer_caps,
             ..defaults
         },
     };

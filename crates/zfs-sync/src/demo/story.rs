@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 use zfs_sync_api::{
-    client::TransferQuery,
+    client::{ClientError, TransferQuery},
     codes::ErrorCode,
     v1::{group::Group, replica::Replica, sync::PlanRequest, transfer::Transfer},
 };
@@ -31,6 +31,8 @@ const DEADLINE: Duration = Duration::from_secs(55);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(25);
 const ROUNDS: u32 = 3;
+/// How often somebody looks again before giving up.
+const DECISIONS: u32 = 10;
 const BIG: u64 = 24 * MIB;
 const CUT_AT: u64 = 9 * MIB;
 
@@ -151,7 +153,7 @@ impl Story<'_> {
             reason_text(Reason::Diverged.code())
         ));
         let request = PlanRequest { keep_both: vec![format!("{DIVERGING}@nas2")], ..PlanRequest::default() };
-        self.fleet.client.execute_group(self.group.id, &request).await?;
+        self.decide(&request).await?;
         self.all_in_sync("both are kept and nas2 is seeded anew", proof::everywhere()).await?;
         let aside = proof::read(&self.fleet.host("nas2")).await?;
         let aside =
@@ -167,6 +169,18 @@ impl Story<'_> {
         }
         self.chapter(&format!("both were kept: {} has the work done by hand", aside.name));
         Ok(())
+    }
+
+    /// As a person would: where things have changed since, one looks again and decides again.
+    async fn decide(&self, request: &PlanRequest) -> Result<(), Failure> {
+        let mut attempt = 1;
+        loop {
+            match self.fleet.client.execute_group(self.group.id, request).await {
+                Err(error) if may_decide_again(&error, attempt) && self.in_time() => attempt += 1,
+                decided => return Ok(decided.map(|_| ())?),
+            }
+            sleep(PAUSE).await;
+        }
     }
 
     /// What counts in the end: the hosts themselves.
@@ -289,6 +303,11 @@ impl Story<'_> {
             sleep(PAUSE).await;
         }
     }
+}
+
+/// True when it is about nothing but a state that has moved on, and was not so too often.
+fn may_decide_again(error: &ClientError, attempt: u32) -> bool {
+    error.code() == ErrorCode::PlanStale && attempt < DECISIONS
 }
 
 fn show(context: &Context, summary: &Summary) -> Result<(), Failure> {

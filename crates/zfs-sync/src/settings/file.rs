@@ -23,10 +23,13 @@ pub(super) struct ServerFile {
     pub(super) log_format: Option<LogFormat>,
     pub(super) heartbeat_timeout_seconds: Option<u64>,
     pub(super) sync_check_interval_seconds: Option<u64>,
+    pub(super) max_transfers_per_system: Option<u32>,
+    pub(super) max_transfers_per_pool: Option<u32>,
+    pub(super) max_transfers_per_link: Option<u32>,
 }
 
 /// The names above, for suggestions.
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 10] = [
     "listen",
     "data_dir",
     "database_url",
@@ -34,6 +37,9 @@ const KEYS: [&str; 7] = [
     "log_format",
     "heartbeat_timeout_seconds",
     "sync_check_interval_seconds",
+    "max_transfers_per_system",
+    "max_transfers_per_pool",
+    "max_transfers_per_link",
 ];
 
 /// Reads a file, TOML or YAML by its ending.

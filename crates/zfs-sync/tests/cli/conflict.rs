@@ -25,6 +25,7 @@ fn a_conflict_is_found_by_its_replica_and_by_its_id() {
     let table =
         place.run(&["conflict", "list", "--kind", "diverged", "--sync-group", "prod"]).expect(0).stdout;
     assert!(table.starts_with("REPLICA ") && table.contains("backup/media@nas2"), "{table}");
+    assert!(table.contains("nas1@s2, nas2@s8"), "both heads: {table}");
     assert!(table.contains("keep-both") && table.contains("4.00 KiB"), "{table}");
     let csv = place.run(&["conflict", "list", "-o", "csv"]).expect(0).stdout;
     assert!(csv.lines().nth(1).unwrap().contains(",diverged,high,open,"), "{csv}");
@@ -80,7 +81,10 @@ fn what_is_of_unknown_size_is_not_nothing() {
     assert!(show.contains("1 snapshot only here, of unknown size"), "{show}");
     assert!(show.lines().any(|line| line.starts_with("at stake ") && line.ends_with("  unknown")), "{show}");
     let csv = fleet.place.run(&["conflict", "list", "-o", "csv"]).expect(0).stdout;
-    assert!(csv.lines().nth(1).unwrap().ends_with(",,,,1,keep_both"), "nothing for what is not known: {csv}");
+    assert!(
+        csv.lines().nth(1).unwrap().ends_with(",,,,1,keep_both,nas1@s2 nas2@other"),
+        "nothing for what is not known: {csv}"
+    );
     let json = fleet.place.run(&["conflict", "list", "-o", "json"]).expect(0).json();
     assert_eq!(json["items"][0]["bytes_at_stake"], Value::Null);
 }
@@ -117,7 +121,7 @@ fn keeping_both_needs_no_question() {
 
 #[test]
 fn what_destroys_is_applied_only_by_its_plans_name() {
-    let (fleet, mut nas1, nas2) = Fleet::diverged();
+    let (fleet, _, mut nas2) = Fleet::diverged();
     let place = &fleet.place;
     let resolve = |more: &[&str]| {
         let words = ["conflict", "resolve", REPLICA, "--strategy", "rollback-target"];
@@ -155,7 +159,7 @@ fn what_destroys_is_applied_only_by_its_plans_name() {
     place.run(&["plan", "apply", "ID"]).refused(2, "E_SELECTOR_INVALID");
 
     // The world moves: what was approved is not done any more.
-    fleet.report(&mut nas1, &[("tank", &[]), ("tank/media", &[1, 2, 3])]);
+    fleet.report(&mut nas2, &[("backup", &[]), ("backup/media", &[1, 7, 8, 9])]);
     let stale = resolve(&["--yes", "--approve", &id]).expect(10);
     assert!(stale.stderr.contains("error[E_PLAN_STALE]"), "{}", stale.stderr);
     let on = "fix      zfs-sync conflict resolve backup/media@nas2 --strategy rollback-target --dry-run";
@@ -169,7 +173,7 @@ fn what_destroys_is_applied_only_by_its_plans_name() {
     assert_eq!(applied["item"]["applied"]["queued"].as_array().unwrap().len(), 1);
     place.run(&["plan", "apply", id]).refused(5, "E_PLAN_APPLIED");
     let leased = serde_json::to_value(&fleet.lease(&nas2)[0].step).unwrap();
-    assert_eq!((&leased["action"], leased["destroys"].as_array().unwrap().len()), (&json!("roll_back"), 2));
+    assert_eq!((&leased["action"], leased["destroys"].as_array().unwrap().len()), (&json!("roll_back"), 3));
 }
 
 #[test]

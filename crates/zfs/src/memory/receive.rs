@@ -95,6 +95,11 @@ impl State {
         now: i64,
     ) -> Result<Begun, Refusal> {
         let target = &command.dataset;
+        // The state of an interrupted receive is kept in such a dataset (dmu_recv.c).
+        let pool = self.pools.get(target.pool());
+        if command.resumable && pool.is_some_and(|pool| pool.disabled.contains("extensible_dataset")) {
+            return Err(refusal(header, "pool must be upgraded to receive this stream."));
+        }
         let origin = self.origin_of_receive(command, header)?;
         let Some(dataset) = self.datasets.get_mut(target) else {
             return self.begin_new(command, header, origin.as_ref(), now);

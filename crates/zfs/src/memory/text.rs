@@ -11,9 +11,10 @@ use super::{
 use crate::command::{Dependents, ListColumns, Scope};
 
 /// The features that a stream may need.
-const FEATURES: [&str; 8] = [
+const FEATURES: [&str; 9] = [
     "embedded_data",
     "encryption",
+    "extensible_dataset",
     "large_blocks",
     "large_dnode",
     "longname",

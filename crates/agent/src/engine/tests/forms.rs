@@ -177,3 +177,35 @@ async fn a_replica_that_others_began_is_named_where_its_blocks_may_be_large() {
     assert_eq!(execution.outcome, TransferOutcome::Succeeded);
     assert!(recorder.log().warnings[0].starts_with("W_STREAM_NOT_PINNED: "), "{recorder:?}");
 }
+
+/// Seen on OpenZFS 2.3.9: without that feature `zfs receive -s` is refused, whatever the stream.
+#[tokio::test]
+async fn a_pool_that_keeps_no_partial_receive_gets_streams_that_begin_anew() {
+    let world = World::new();
+    world.target.disable_feature("backup", "extensible_dataset");
+    for round in ["begun", "continued"] {
+        let (step, seen) = (world.step().await, Arc::new(Mutex::new(Vec::new())));
+        let heard = Arc::clone(&seen);
+        world.target.faults().fail_next(
+            move |command| {
+                if let Command::Receive(_) = command {
+                    heard.lock().unwrap().push(command.display_line().contains(" -s "));
+                }
+                false
+            },
+            "never said",
+        );
+        let (execution, recorder) = world.execute(&step).await;
+        assert_eq!(execution.outcome, TransferOutcome::Succeeded, "{round}: {recorder:?}");
+        let warnings = recorder.log().warnings.clone();
+        assert_eq!(warnings.len(), 1, "{round}: {warnings:?}");
+        assert!(
+            warnings[0].starts_with("W_FEATURE_RESUME: ") && warnings[0].contains("pool backup"),
+            "{warnings:?}"
+        );
+        // A first receive looks at the pool's features; later ones ask only when they are refused.
+        let tried: &[bool] = if round == "begun" { &[false] } else { &[true, false] };
+        assert_eq!(*seen.lock().unwrap(), tried, "{round}");
+        world.grow(round, 100_000);
+    }
+}

@@ -54,6 +54,7 @@ pub(super) fn request(arguments: &CreateGroup) -> Create {
         profile: definition.profile,
         limit: definition.limit.clone().and_then(Switch::value),
         compression: definition.compress.unwrap_or_default(),
+        transport: definition.transport.unwrap_or_default(),
         enabled: Some(!paused),
         ..Create::default()
     }
@@ -116,6 +117,7 @@ pub(super) fn change(arguments: &EditGroup, group: &Group) -> UpdateGroup {
         profile: definition.profile,
         limit: definition.limit.clone().map(Switch::value),
         compression: definition.compress,
+        transport: definition.transport,
         name: arguments.name.clone(),
         systems: said(&arguments.systems),
         source_of_truth: definition.source_of_truth.clone(),

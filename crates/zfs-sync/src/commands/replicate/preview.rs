@@ -186,7 +186,8 @@ fn commands(step: &Step, chosen: Option<&Chosen>, sides: &Sides<'_>) -> Result<V
                 properties: chosen.properties.clone(),
             });
             let resumable = [sides.source_features, sides.target_features];
-            let resumable = resumable.iter().all(|features| features.can(Ability::Resume));
+            let resumable = resumable.iter().all(|features| features.can(Ability::Resume))
+                && chosen.is_none_or(|chosen| chosen.keeps_partial);
             // Named as on the source; when it is done, it is found by its GUID.
             let origin = send.target_origin.as_ref().zip(send.base.as_ref());
             let origin =
