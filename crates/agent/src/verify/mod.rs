@@ -1,7 +1,7 @@
 //! Answers questions about the content of a snapshot on this host ([`zfs_sync_core::verify`]).
 //!
 //! A [`Session`] is about one snapshot. Asked for the digest of everything, it opens the snapshot, reads all of it once, and keeps a
-//! [`manifest`]: per directory what is in it. Questions about directories are answered from there, questions about bytes by
+//! `manifest`: per directory what is in it. Questions about directories are answered from there, questions about bytes by
 //! reading again. The manifest lies in a file without a name, so that nothing of it survives this process.
 //!
 //! Memory: the names in the directories on the way from the root to where the walk is, and one record for each file with several
