@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::testing::{Host, Witness, dataset, dataset_of};
+use crate::testing::{Host, Witness, dataset};
 
 /// A group that starts nothing by itself; `nas2` has `s1` in common with `nas1`, and these of its own.
 async fn diverged(own: &[u64]) -> (Witness, Host, Host) {
@@ -165,19 +165,15 @@ async fn a_plan_is_stale_when_a_copy_is_gone_that_it_had_named() {
         }))
         .await;
     witness.report(&nas1, &[("tank", &[]), ("tank/media", &[1, 2])]).await;
-    for (host, own) in [(&nas2, 7), (&nas3, 7)] {
-        let media = dataset_of(host, "backup/media", &[1, own]);
-        let report = json!({ "sequence": 1, "base": null, "datasets": [dataset("backup", &[]), media] });
-        witness.agent(host, "inventory", report).await.fine();
+    for host in [&nas2, &nas3] {
+        witness.report(host, &[("backup", &[]), ("backup/media", &[1, 7])]).await;
     }
     witness.plan().await;
     let conflicts = witness.get("/conflicts?system=nas2").await.fine();
     let path = format!("/conflicts/{}/plan", conflicts[0]["id"].as_str().unwrap());
     let plan = witness.post(&path, json!({ "strategy": "rollback_target" })).await.body();
     assert_eq!(plan["destroys"][0]["other_copies"], json!(["nas3"]), "{plan}");
-    let media = dataset_of(&nas3, "backup/media", &[1, 2]);
-    let report = json!({ "sequence": 2, "base": null, "datasets": [dataset("backup", &[]), media] });
-    witness.agent(&nas3, "inventory", report).await.fine();
+    witness.report(&nas3, &[("backup", &[]), ("backup/media", &[1, 2])]).await;
     let stale = witness.post(&apply_path(&plan), json!({})).await;
     assert_eq!(stale.refusal(), (412, "E_PLAN_STALE".into()), "it is the last copy now");
 }
