@@ -168,8 +168,14 @@ fn apply(mut transfer: TransferRow, outcome: &Outcome, now: Timestamp) -> Transf
     transfer.lease_until = None;
     transfer.rate = None;
     transfer.finished_at = state.is_finished().then_some(now);
-    // Whoever fails or is stopped may have given a command up that goes on without it.
-    if matches!(outcome, Outcome::Succeeded { .. } | Outcome::Stale { .. }) {
+    // Whoever fails or is stopped may have given a command up that goes on without it. Whoever finds that its step is not to be done knows
+    // of its own commands only: the last one of an earlier lease may go on.
+    let is_over = match outcome {
+        Outcome::Succeeded { .. } => true,
+        Outcome::Stale { .. } => transfer.generation <= 1,
+        Outcome::Failed { .. } | Outcome::Cancelled | Outcome::Withheld { .. } => false,
+    };
+    if is_over {
         transfer.acts_until = Some(now);
     }
     transfer

@@ -80,6 +80,7 @@ macro_rules! suite {
             transfers_turns: a_system_takes_part_in_so_many_whoever_carries_them_out,
                 what_goes_elsewhere_does_not_wait_for_what_is_full, caps_hold_when_leases_are_asked_for_at_once;
             transfers_over: what_an_executor_says_is_over_is_over, a_lease_that_ends_is_not_over_yet,
+                a_step_that_is_stale_says_nothing_of_an_earlier_lease,
                 what_was_never_begun_is_over_when_it_ends,
                 what_is_withheld_ends_what_was_handed_out_before_no_earlier, a_system_that_goes_leaves_what_others_are_at;
             verifications: both_sides_answer_and_it_ends, a_lost_agent_begins_it_anew_until_it_has_failed, a_cancelled_verification_is_over,

@@ -52,6 +52,23 @@ pub(crate) async fn a_lease_that_ends_is_not_over_yet(database: &Database) {
     assert_eq!(row.over_at(), Some(at(260) + LAST_COMMAND));
 }
 
+/// The agent was killed while its last command waited, and the next one finds that the step is not to be done any more.
+pub(crate) async fn a_step_that_is_stale_says_nothing_of_an_earlier_lease(database: &Database) {
+    let store = leased(database).await;
+    store.expire_leases(at(61)).await.unwrap();
+    lease_one(store, 62).await;
+    assert!(store.hand_out_transfer(transfer_id(1), 2, at(122)).await.unwrap());
+    let stale = Outcome::Stale { detail: "written to".into() };
+    store.finish_transfer(transfer_id(1), 2, &stale, at(63)).await.unwrap();
+    assert_eq!(row(store).await.over_at(), Some(at(122) + LAST_COMMAND));
+    // The first lease of all knows everything that was done.
+    store.enqueue_transfer(&new_transfer(2), at(70)).await.unwrap();
+    lease_one(store, 70).await;
+    assert!(store.hand_out_transfer(transfer_id(2), 1, at(130)).await.unwrap());
+    store.finish_transfer(transfer_id(2), 1, &stale, at(71)).await.unwrap();
+    assert_eq!(store.transfer(transfer_id(2)).await.unwrap().unwrap().over_at(), Some(at(71)));
+}
+
 pub(crate) async fn what_was_never_begun_is_over_when_it_ends(database: &Database) {
     let store = &database.store;
     fleet(store).await;

@@ -274,7 +274,7 @@ impl Witness {
             }
         }
         transfer.finished_at = state.is_finished().then_some(now);
-        if matches!(state, State::Succeeded | State::Stale) {
+        if state == State::Succeeded || (state == State::Stale && transfer.generation <= 1) {
             transfer.acts_until = Some(now);
         }
         let (group, sides) = (transfer.group, [transfer.step.source_system, transfer.step.target_system]);
