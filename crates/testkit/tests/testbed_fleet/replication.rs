@@ -13,7 +13,7 @@ fn nested_datasets_and_a_volume_stay_in_step_for_five_rounds() -> Result<()> {
     fleet.make_dataset("nas1", "tank/media", 2)?;
     fleet.make_dataset("nas1", "tank/media/films", 2)?;
     fleet.make_dataset("nas1", "tank/media/films/2026 new", 1)?;
-    nas1.ok("zfs create -s -V 16M tank/media/disk && until [ -b /dev/zvol/tank/media/disk ]; do sleep 0.1; done && dd if=/dev/urandom of=/dev/zvol/tank/media/disk bs=1M count=2 status=none && zfs snapshot tank/media/disk@one")?;
+    nas1.ok("zfs create -s -V 16M tank/media/disk && until dd if=/dev/urandom of=/dev/zvol/tank/media/disk bs=1M count=2 conv=nocreat,fsync status=none 2>/dev/null; do sleep 0.1; done && zfs snapshot tank/media/disk@one")?;
     fleet.make_group("media", "nas1", "nas2", "tank/media/**", "tank/media=tank/backup/media")?;
     fleet.wait_for_state("media", 4, "in_sync")?;
 
@@ -43,8 +43,14 @@ fn nested_datasets_and_a_volume_stay_in_step_for_five_rounds() -> Result<()> {
         "mkdir -p /mnt/look && mount -t zfs tank/backup/media@round5 /mnt/look && cat /mnt/look/payload | {hash}; umount /mnt/look"
     ))?;
     ensure!(sent == received, "the payload differs");
-    let sent = nas1.ok(&format!("zfs clone -o volmode=dev tank/media/disk@round5 tank/look && until [ -b /dev/zvol/tank/look ]; do sleep 0.1; done && dd if=/dev/zvol/tank/look bs=1M status=none | {hash}; zfs destroy tank/look"))?;
-    let received = nas2.ok(&format!("zfs clone -o volmode=dev tank/backup/media/disk@round5 tank/look && until [ -b /dev/zvol/tank/look ]; do sleep 0.1; done && dd if=/dev/zvol/tank/look bs=1M status=none | {hash}; zfs destroy tank/look"))?;
+    // The links to devices come and go while udev looks at them, and what it looks at is busy.
+    let look = |snapshot: &str| {
+        format!(
+            "zfs clone -o volmode=dev {snapshot} tank/look && until dd if=/dev/zvol/tank/look of=/tmp/look bs=1M status=none 2>/dev/null; do sleep 0.1; done; </tmp/look {hash}; rm /tmp/look; until zfs destroy tank/look 2>/dev/null; do sleep 0.1; done"
+        )
+    };
+    let sent = nas1.ok(&look("tank/media/disk@round5"))?;
+    let received = nas2.ok(&look("tank/backup/media/disk@round5"))?;
     ensure!(sent == received, "the volume differs");
 
     let check = fleet.cli(&["sync", "check", "--sync-group", "media", "--exit-code"])?;

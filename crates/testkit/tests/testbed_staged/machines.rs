@@ -27,8 +27,7 @@ const PRELUDE: &str = r#"set -e
 trap 'status=$?; [ $status = 0 ] || echo "failed at: $at" >&2' EXIT
 write() {
   if [ "$(zfs get -H -o value type "$1")" = volume ]; then
-    until [ -b "/dev/zvol/$1" ]; do sleep 0.1; done
-    dd if=/dev/urandom of="/dev/zvol/$1" bs=1M count=1 conv=notrunc,fsync status=none
+    until dd if=/dev/urandom of="/dev/zvol/$1" bs=1M count=1 conv=nocreat,fsync status=none 2>/dev/null; do sleep 0.1; done
   else
     [ "$(zfs get -H -o value mounted "$1")" = yes ] || zfs mount "$1"
     dd if=/dev/urandom of="$(zfs get -H -o value mountpoint "$1")/$(date +%s%N)" bs=1M count=1 status=none

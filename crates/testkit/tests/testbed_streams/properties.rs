@@ -58,7 +58,7 @@ fn spaces_in_all_names_and_a_thick_volume() -> Result<()> {
     let nas1 = host("nas1");
     nas1.ok("zfs create 'tank/with space' && zfs create -V 16M 'tank/with space/disk one' && zfs snapshot -r 'tank/with space@first of all'")?;
     replicate("nas1", "tank/with space", "nas2", "tank/copy of it", "--recursive")?;
-    nas1.ok("device=/dev/zvol/tank/with+space/disk+one; until [ -b $device ]; do sleep 0.1; done; dd if=/dev/urandom of=$device bs=1M count=1 status=none && echo a >'/tank/with space/a b' && zfs snapshot -r 'tank/with space@2026-11-27T000000Z'")?;
+    nas1.ok("until dd if=/dev/urandom of=/dev/zvol/tank/with+space/disk+one bs=1M count=1 conv=nocreat,fsync status=none 2>/dev/null; do sleep 0.1; done && echo a >'/tank/with space/a b' && zfs snapshot -r 'tank/with space@2026-11-27T000000Z'")?;
     replicate("nas1", "tank/with space", "nas2", "tank/copy of it", "--recursive")?;
     for below in ["", "/disk one"] {
         ensure_same("nas1", &format!("tank/with space{below}"), "nas2", &format!("tank/copy of it{below}"))?;

@@ -55,7 +55,7 @@ pub(super) const CASES: &[Case] = &[
         expected: "in step, and no reservation on the target",
         pairs: Pair::BOTH,
         play: |stage| {
-            stage.here("zfs create -V 64M \"$from\"; until [ -b \"/dev/zvol/$from\" ]; do sleep 0.1; done; dd if=/dev/urandom of=\"/dev/zvol/$from\" bs=256k count=2 status=none; zfs snapshot \"$from@one\"")?;
+            stage.here("zfs create -V 64M \"$from\"; until dd if=/dev/urandom of=\"/dev/zvol/$from\" bs=256k count=2 conv=nocreat,fsync status=none 2>/dev/null; do sleep 0.1; done; zfs snapshot \"$from@one\"")?;
             let reserved = stage.here("zfs get -Hp -o value refreservation \"$from\"")?;
             ensure!(reserved.trim() != "0", "the source reserves nothing");
             let said = stage.catch_up("")?;
