@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use zfs_sync_core::{
     group::{GroupMode, Strategy, SyncGroup},
+    guid::Guid,
     ids::SystemId,
     name::DatasetName,
     plan::{Protection, Reason, Receiver, ReplicaReport, ReplicaState},
@@ -208,6 +209,15 @@ fn parked(simulation: &Simulation, row: &ReplicaReport, what: &str) -> Result<()
     }
 }
 
+/// True when the dataset has this snapshot, or a bookmark that remains of it.
+fn went_through(simulation: &Simulation, system: SystemId, name: &DatasetName, snapshot: Guid) -> bool {
+    let census = simulation.host(system).census();
+    census.iter().filter(|dataset| dataset.name == *name).any(|dataset| {
+        dataset.snapshots.iter().any(|there| there.guid == snapshot)
+            || dataset.bookmarks.iter().any(|bookmark| bookmark.guid == snapshot)
+    })
+}
+
 /// In a mesh no update gets lost silently: whoever has a newest snapshot that others lack is named in a conflict.
 fn heads(simulation: &Simulation, index: usize) -> Result<(), Broken> {
     let kept = &simulation.witness.groups[index];
@@ -217,12 +227,11 @@ fn heads(simulation: &Simulation, index: usize) -> Result<(), Broken> {
             let all_are_named = (members(&kept.group, row)).all(|(system, name)| {
                 let there = Truth::snapshots_of(&simulation.host(system), &name).unwrap_or_default();
                 let head = there.last().copied();
-                // Whoever is behind somebody has nothing that could get lost.
-                let is_ahead = head.is_some()
-                    && !members(&kept.group, row).any(|(other, name)| {
-                        let others = Truth::snapshots_of(&simulation.host(other), &name).unwrap_or_default();
-                        other != system && head.is_some_and(|head| others.contains(&head))
-                    });
+                // Whoever is behind somebody has nothing that could get lost, also where that one has pruned what they had in common.
+                let is_ahead = head.is_some_and(|head| {
+                    !members(&kept.group, row)
+                        .any(|(other, name)| other != system && went_through(simulation, other, &name, head))
+                });
                 !is_ahead || named.clone().any(|side| side.system == system)
             });
             all_are_named
